@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A slot is the place of one sandbox in the vault:
+ *
+ *   /slot/ID/ipc      bind of the IPC namespace
+ *   /slot/ID/shm      the tmpfs; absent with mode none
+ *   /slot/ID/record   what the service stored about it
+ *
+ * It is furnished under /staging and renamed into place, and renamed back before it is taken apart:
+ * whatever a crash leaves under /staging was never promised to anybody or already given up. All
+ * modes look alike here: host binds the host's namespace and a clone of its /dev/shm, container:X a
+ * clone of what X has, so that a joiner keeps what it joined when its donor goes.
+ *
+ * Nothing here asks who the caller is; paths are built from checked IDs only.
+ */
+
+#include "ipc/slot.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/names.h"
+#include "ipc/mounts.h"
+#include "ipc/mqueue.h"
+#include "ipc/sysctls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define RECORD     "record"
+#define RECORD_MAX (1024 * 1024) /* bytes of a record that is read back */
+
+typedef char SlotPath[64];
+
+_Static_assert(sizeof(SlotPath) > sizeof(BERTH_VAULT_STAGING "//" RECORD ".new") + BERTH_ID_LENGTH,
+               "a path in the vault fits");
+
+/* A path in the vault, such as slot/ID/shm. */
+static const char *slot_path(SlotPath path, const char *where, const char *id, const char *what)
+{
+    g_assert(berth_id_is_valid(id));
+    g_snprintf(path, sizeof(SlotPath), "%s/%s%s%s", where, id, what ? "/" : "", what ? what : "");
+    return path;
+}
+
+static bool set_failed(GError **error, const char *id, const char *what)
+{
+    return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot %s of sandbox %s", what,
+                                 id);
+}
+
+void berth_slot_fds_close(BerthSlotFds *fds)
+{
+    fds->ipc = berth_close(fds->ipc);
+    fds->shm = berth_close(fds->shm);
+    fds->mqueue = berth_close(fds->mqueue);
+}
+
+uint64_t berth_slot_shmall(uint64_t size)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return berth_shm_round(size) / page;
+}
+
+/* Writes the sysctls of the namespace the thread is in; @sysctls may be NULL. */
+static bool write_sysctls(const BerthVault *vault, GHashTable *sysctls, GError **error)
+{
+    GHashTableIter iter;
+    const char *name, *value;
+
+    if (!sysctls)
+        return true;
+    g_hash_table_iter_init(&iter, sysctls);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&value))
+        if (!berth_sysctl_write(vault->places->proc, name, value, error))
+            return false;
+    return true;
+}
+
+/* Clones a mount as a detached one that has no peers. */
+static int clone_private(const char *path, GError **error)
+{
+    struct mount_attr attr = { .propagation = MS_PRIVATE };
+    BERTH_AUTO_FD tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot clone the mount %s", path);
+        return -1;
+    }
+    return berth_steal_fd(&tree);
+}
+
+/* private, shareable, none: a namespace of its own. */
+static bool make_own(const BerthVault *vault, const BerthSlotSpec *spec, BerthSlotFds *parts,
+                     GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    bool full;
+
+    if (spec->mode != BERTH_IPC_MODE_NONE) {
+        parts->shm = berth_shm_mount(&spec->shm, error);
+        if (parts->shm < 0)
+            return false;
+    }
+    if (!berth_step_new_ipc(&step, vault->places, &full, error) ||
+        !write_sysctls(vault, spec->sysctls, error))
+        return false;
+    parts->ipc =
+        open_tree(vault->places->proc, "thread-self/ns/ipc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (parts->ipc < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                     "cannot bind an IPC namespace");
+    return true;
+}
+
+/* host: the host's namespace and its /dev/shm, which must be mounted. */
+static bool take_host(const BerthVault *vault, BerthSlotFds *parts, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+
+    if (!berth_step_mnt(&step, vault->places, vault->places->host_mnt, error))
+        return false;
+    if (!berth_is_mount_root(AT_FDCWD, "/dev/shm"))
+        return berth_set_error(error, BERTH_ERROR_NOT_SUPPORTED,
+                               "mode host needs the host's /dev/shm, and /dev/shm is not mounted; "
+                               "mount a tmpfs there first");
+    parts->shm = clone_private("/dev/shm", error);
+    if (parts->shm < 0)
+        return false;
+    parts->ipc =
+        open_tree(vault->places->home_ipc, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (parts->ipc < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                     "cannot bind the host's IPC namespace");
+    return true;
+}
+
+/* container:X: clones of what X has in the vault. */
+static bool take_donor(const BerthVault *vault, const char *donor, BerthSlotFds *parts,
+                       GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath ipc, shm;
+
+    slot_path(shm, BERTH_VAULT_SLOTS, donor, "shm");
+    slot_path(ipc, BERTH_VAULT_SLOTS, donor, "ipc");
+    if (!berth_vault_step(vault, &step, error))
+        return false;
+    parts->ipc = clone_private(ipc, error);
+    if (parts->ipc < 0)
+        return false;
+    parts->shm = clone_private(shm, error);
+    return parts->shm >= 0;
+}
+
+static bool write_file(const char *path, const char *text)
+{
+    size_t length = strlen(text);
+    BERTH_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd >= 0 && write(fd, text, length) == (ssize_t)length;
+}
+
+/* In the vault: furnishes /staging/ID. */
+static bool furnish(const char *id, const BerthSlotFds *parts, const char *record, GError **error)
+{
+    SlotPath path;
+
+    if (mkdir(slot_path(path, BERTH_VAULT_STAGING, id, NULL), 0700) < 0)
+        return set_failed(error, id, "make the slot");
+    if (mknod(slot_path(path, BERTH_VAULT_STAGING, id, "ipc"), S_IFREG | 0600, 0) < 0 ||
+        move_mount(parts->ipc, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return set_failed(error, id, "store the namespace");
+    if (parts->shm >= 0 &&
+        (mkdir(slot_path(path, BERTH_VAULT_STAGING, id, "shm"), 0700) < 0 ||
+         move_mount(parts->shm, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0))
+        return set_failed(error, id, "store the shm");
+    if (record && !write_file(slot_path(path, BERTH_VAULT_STAGING, id, RECORD), record))
+        return set_failed(error, id, "store the record");
+    return true;
+}
+
+/* In the vault: takes apart what is in the directory `where/ID`, but not the directory itself. */
+static bool strip(const char *where, const char *id, GError **error)
+{
+    static const char *const mounts[] = { "shm", "ipc", NULL };
+    SlotPath path;
+
+    for (const char *const *name = mounts; *name; name++) {
+        slot_path(path, where, id, *name);
+        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+            return set_failed(error, id, "unmount a part");
+        if (remove(path) < 0 && errno != ENOENT)
+            return set_failed(error, id, "remove a part");
+    }
+    return true;
+}
+
+/* In the vault: removes /staging/ID. None there is success. */
+static bool discard(const char *id, GError **error)
+{
+    SlotPath path;
+
+    if (!strip(BERTH_VAULT_STAGING, id, error))
+        return false;
+    if ((unlink(slot_path(path, BERTH_VAULT_STAGING, id, RECORD)) < 0 && errno != ENOENT) ||
+        (unlink(slot_path(path, BERTH_VAULT_STAGING, id, RECORD ".new")) < 0 && errno != ENOENT) ||
+        (rmdir(slot_path(path, BERTH_VAULT_STAGING, id, NULL)) < 0 && errno != ENOENT))
+        return set_failed(error, id, "remove the slot");
+    return true;
+}
+
+static void fill_info(const BerthSlotFds *parts, BerthSlotInfo *info)
+{
+    struct stat st;
+    BerthShmUsage usage;
+
+    *info = (BerthSlotInfo){ 0 };
+    if (fstat(parts->ipc, &st) == 0)
+        info->namespace_id = st.st_ino;
+    if (parts->shm >= 0 && fstat(parts->shm, &st) == 0 &&
+        berth_shm_usage(parts->shm, &usage, NULL)) {
+        info->shm_device = st.st_dev;
+        info->shm_size = usage.size;
+        info->shm_inodes = usage.inodes;
+    }
+}
+
+bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotSpec *spec,
+                       const char *record, BerthSlotInfo *info, GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath from, to;
+    bool ok;
+
+    switch (spec->mode) {
+    case BERTH_IPC_MODE_HOST:
+        ok = take_host(vault, &parts, error);
+        break;
+    case BERTH_IPC_MODE_CONTAINER:
+        ok = take_donor(vault, spec->donor, &parts, error);
+        break;
+    default:
+        ok = make_own(vault, spec, &parts, error);
+    }
+    if (!ok || !berth_vault_step(vault, &step, error))
+        return false;
+
+    fill_info(&parts, info);
+    if (!furnish(id, &parts, record, error)) {
+        (void)discard(id, NULL);
+        return false;
+    }
+    if (rename(slot_path(from, BERTH_VAULT_STAGING, id, NULL),
+               slot_path(to, BERTH_VAULT_SLOTS, id, NULL)) < 0) {
+        set_failed(error, id, "finish the slot");
+        (void)discard(id, NULL);
+        return false;
+    }
+    return true;
+}
+
+/* In the vault: opens the namespace and, when there is one, the shm itself (not a clone). */
+static bool open_parts(const char *id, BerthSlotFds *fds, GError **error)
+{
+    SlotPath path;
+
+    fds->ipc = open(slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
+    if (fds->ipc < 0)
+        return set_failed(error, id, "open the namespace");
+    fds->shm =
+        open(slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fds->shm < 0 && errno != ENOENT)
+        return set_failed(error, id, "open the shm");
+    return true;
+}
+
+bool berth_slot_inspect(const BerthVault *vault, const char *id, BerthSlotInfo *info,
+                        GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+
+    if (!berth_vault_step(vault, &step, error) || !open_parts(id, &parts, error))
+        return false;
+    fill_info(&parts, info);
+    return true;
+}
+
+bool berth_slot_open(const BerthVault *vault, const char *id, BerthSlotFds *fds, GError **error)
+{
+    BERTH_AUTO_SLOT_FDS opened = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath path;
+
+    if (!berth_vault_step(vault, &step, error))
+        return false;
+    opened.ipc = open(slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
+    if (opened.ipc < 0)
+        return set_failed(error, id, "open the namespace");
+    opened.shm = open_tree(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm"),
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (opened.shm < 0 && errno != ENOENT)
+        return set_failed(error, id, "clone the shm");
+    if (!berth_step_ipc(&step, vault->places, opened.ipc, error))
+        return false;
+    opened.mqueue = berth_mqueue_mount(error);
+    if (opened.mqueue < 0)
+        return false;
+    *fds = opened;
+    opened = (BerthSlotFds)BERTH_SLOT_FDS_INIT;
+    return true;
+}
+
+bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+
+    return berth_vault_step(vault, &step, error) && strip(BERTH_VAULT_SLOTS, id, error);
+}
+
+bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath from, to;
+
+    if (!berth_vault_step(vault, &step, error))
+        return false;
+    if (rename(slot_path(from, BERTH_VAULT_SLOTS, id, NULL),
+               slot_path(to, BERTH_VAULT_STAGING, id, NULL)) < 0 &&
+        errno != ENOENT)
+        return set_failed(error, id, "give up the slot");
+    return discard(id, error);
+}
+
+bool berth_slot_resize(const BerthVault *vault, const char *id, uint64_t size, uint64_t inodes,
+                       const char *shmall, GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath path;
+
+    if (!berth_vault_step(vault, &step, error) || !open_parts(id, &parts, error))
+        return false;
+    if (!berth_shm_resize(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), size, inodes,
+                          error))
+        return false;
+    return !shmall || (berth_step_ipc(&step, vault->places, parts.ipc, error) &&
+                       berth_sysctl_write(vault->places->proc, "kernel.shmall", shmall, error));
+}
+
+bool berth_slot_set_sysctls(const BerthVault *vault, const char *id, GHashTable *sysctls,
+                            GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+
+    return berth_vault_step(vault, &step, error) && open_parts(id, &parts, error) &&
+           berth_step_ipc(&step, vault->places, parts.ipc, error) &&
+           write_sysctls(vault, sysctls, error);
+}
+
+GHashTable *berth_slot_get_sysctls(const BerthVault *vault, const char *id, GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+    g_autoptr(GHashTable) values = NULL;
+
+    if (!berth_vault_step(vault, &step, error) || !open_parts(id, &parts, error) ||
+        !berth_step_ipc(&step, vault->places, parts.ipc, error))
+        return NULL;
+    values = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    for (const char *const *name = berth_sysctl_names(); *name; name++) {
+        g_autofree char *value = berth_sysctl_read(vault->places->proc, *name, NULL);
+
+        if (value) /* not every kernel has every one */
+            g_hash_table_insert(values, (char *)*name, g_steal_pointer(&value));
+    }
+    return g_steal_pointer(&values);
+}
+
+bool berth_slot_usage(const BerthVault *vault, const char *id, BerthShmUsage *shm,
+                      BerthIpcUsage *ipc, GError **error)
+{
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
+    BERTH_AUTO_STEP step = { 0 };
+
+    *shm = (BerthShmUsage){ 0 };
+    return berth_vault_step(vault, &step, error) && open_parts(id, &parts, error) &&
+           (parts.shm < 0 || berth_shm_usage(parts.shm, shm, error)) &&
+           berth_step_ipc(&step, vault->places, parts.ipc, error) && berth_ipc_usage(ipc, error);
+}
+
+bool berth_slot_write_record(const BerthVault *vault, const char *id, const char *record,
+                             GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    SlotPath from, to;
+
+    if (!berth_vault_step(vault, &step, error))
+        return false;
+    slot_path(from, BERTH_VAULT_SLOTS, id, RECORD ".new");
+    if (!write_file(from, record) || rename(from, slot_path(to, BERTH_VAULT_SLOTS, id, RECORD)) < 0)
+        return set_failed(error, id, "store the record");
+    return true;
+}
+
+char *berth_slot_read_record(const BerthVault *vault, const char *id, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    BERTH_AUTO_FD fd = -1;
+    g_autofree char *record = NULL;
+    struct stat st;
+    SlotPath path;
+
+    if (!berth_vault_step(vault, &step, error))
+        return NULL;
+    fd = open(slot_path(path, BERTH_VAULT_SLOTS, id, RECORD), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        set_failed(error, id, "open the record");
+        return NULL;
+    }
+    if (st.st_size > RECORD_MAX) {
+        berth_set_error(error, BERTH_ERROR_FAILED,
+                        "the record of sandbox %s has %jd bytes, more than one can have", id,
+                        (intmax_t)st.st_size);
+        return NULL;
+    }
+    record = g_malloc0((size_t)st.st_size + 1);
+    if (read(fd, record, (size_t)st.st_size) != st.st_size) {
+        set_failed(error, id, "read the record");
+        return NULL;
+    }
+    return g_steal_pointer(&record);
+}
+
+/* In the vault: the IDs of the directories in @where. */
+static GPtrArray *list(const char *where, GError **error)
+{
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    BERTH_AUTO_DIR *dir = opendir(where);
+
+    if (!dir) {
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read /%s of the vault",
+                              where);
+        return NULL;
+    }
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+        if (berth_id_is_valid(entry->d_name))
+            g_ptr_array_add(ids, g_strdup(entry->d_name));
+    return g_steal_pointer(&ids);
+}
+
+GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    g_autoptr(GPtrArray) halves = NULL;
+
+    if (!berth_vault_step(vault, &step, error))
+        return NULL;
+    halves = list(BERTH_VAULT_STAGING, error);
+    if (!halves)
+        return NULL;
+    for (guint i = 0; i < halves->len; i++)
+        if (!discard(halves->pdata[i], error))
+            return NULL;
+    return list(BERTH_VAULT_SLOTS, error);
+}
