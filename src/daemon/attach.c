@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sandbox.Attach: into a running process. The process may be hostile and can make whoever looks
+ * into it wait, so a child does it while the service goes on; the sandbox is looked up again when
+ * the child is done, and a private or none one counts as moving meanwhile.
+ */
+
+#include "daemon/attach.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/messages.h"
+#include "daemon/child.h"
+#include "daemon/objects.h"
+#include "daemon/sandboxes.h"
+#include "ipc/attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define TIMEOUT_USEC (10 * UINT64_C(1000000)) /* for the child, in a target that answers */
+
+typedef struct {
+    int process; /* owned */
+    BerthTarget target;
+    BerthSlotFds fds;
+} Arguments;
+
+const size_t berth_attach_arguments_size = sizeof(Arguments);
+
+static const BerthOption no_options[] = { { NULL } };
+
+bool berth_attach_parse(BerthCall *call, GError **error)
+{
+    Arguments *arguments = call->arguments;
+    int fd, r = sd_bus_message_read(call->message, "h", &fd);
+
+    *arguments =
+        (Arguments){ .process = -1, .target = BERTH_TARGET_INIT, .fds = BERTH_SLOT_FDS_INIT };
+    if (r < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r,
+                                     "cannot read the process");
+    arguments->process = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (arguments->process < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                     "cannot keep a file descriptor");
+    return berth_options_read(call->message, no_options, NULL, NULL, error) &&
+           berth_pidfd_check(arguments->process, error);
+}
+
+bool berth_attach_authorize(BerthCall *call, BerthRequest *request, GError **error)
+{
+    Arguments *arguments = call->arguments;
+    const BerthSandbox *sandbox = berth_sandboxes_by_id(call->daemon->sandboxes, call->sandbox);
+
+    if (!berth_target_open(call->daemon->vault->places, arguments->process, &arguments->target,
+                           error))
+        return false;
+    berth_authorize_sandbox(call, sandbox, request);
+    if (arguments->target.owner != call->caller->uid)
+        berth_request_add(request, "attach");
+    return true;
+}
+
+static bool child(void *userdata, GError **error)
+{
+    const BerthCall *call = userdata;
+    const Arguments *arguments = call->arguments;
+
+    return berth_attach(call->daemon->vault, &arguments->target, &arguments->fds, error);
+}
+
+static void on_done(const GError *child_error, void *userdata)
+{
+    BerthCall *call = userdata;
+    Arguments *arguments = call->arguments;
+    BerthSandboxes *sandboxes = call->daemon->sandboxes;
+    BerthSandbox *sandbox = berth_sandboxes_by_id(sandboxes, call->sandbox);
+    g_autoptr(GError) error = NULL;
+
+    if (child_error && child_error->code == BERTH_ERROR_TIMEOUT) {
+        g_autofree char *field = g_strdup_printf("OBJECT_PID=%d", arguments->target.pid);
+
+        berth_log_event(
+            LOG_WARNING, BERTH_MESSAGE_ATTACH_TIMEOUT, ((const char *const[]){ field, NULL }),
+            "attaching to process %d took too long and was given up", arguments->target.pid);
+    }
+    if (sandbox)
+        sandbox->moving = false;
+    if (child_error) {
+        berth_call_finish(call, BERTH_CALL_FAILED, child_error);
+        return;
+    }
+    if (sandbox && berth_ipc_mode_is_handed_over(sandbox->mode) &&
+        !berth_sandboxes_hand_over(sandboxes, sandbox, &arguments->fds, &error)) {
+        berth_call_finish(call, BERTH_CALL_FAILED, error);
+        return;
+    }
+    berth_call_finish(call, berth_call_reply_empty(call, &error), error);
+}
+
+BerthVerdict berth_attach_act(BerthCall *call, GError **error)
+{
+    Arguments *arguments = call->arguments;
+    BerthSandbox *sandbox = berth_sandbox_of_call(call, error);
+
+    if (!sandbox || !berth_sandbox_check_held(sandbox, berth_sandbox_title(sandbox), error) ||
+        !berth_sandboxes_open(call->daemon->sandboxes, sandbox, &arguments->fds, error) ||
+        !berth_child_start(call->daemon->event, TIMEOUT_USEC, child, call, on_done, call, error))
+        return BERTH_CALL_FAILED;
+    sandbox->moving = berth_ipc_mode_is_handed_over(sandbox->mode);
+    return BERTH_CALL_WAITING;
+}
+
+void berth_attach_clear(void *data)
+{
+    Arguments *arguments = data;
+
+    berth_slot_fds_close(&arguments->fds);
+    berth_target_clear(&arguments->target);
+    arguments->process = berth_close(arguments->process);
+}

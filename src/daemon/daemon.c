@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where the service finds its settings.
+ */
+
+#include "daemon/daemon.h"
+
+#include "base/log.h"
+#include "base/messages.h"
+#include "daemon/directories.h"
+#include "ipc/machine.h"
+
+BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **error)
+{
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *configuration = berth_directory(BERTH_DIRECTORY_CONFIGURATION);
+    g_autofree char *state = berth_directory(BERTH_DIRECTORY_STATE);
+    g_autofree char *runtime = berth_directory(BERTH_DIRECTORY_RUNTIME);
+    g_autofree char *volatile_settings = g_build_filename(runtime, "conf", NULL);
+    const char *const directories[] = { configuration, volatile_settings, "/usr/lib/berth", NULL };
+    const BerthSettingsPaths paths = { directories, state, daemon->mode_option,
+                                       daemon->mode_option_by };
+    BerthSettings *settings;
+    uint64_t memory;
+
+    if (!berth_machine_memory(&memory, error))
+        return NULL;
+    settings = berth_settings_load(&paths, memory, warnings, error);
+    for (guint i = 0; settings && i < warnings->len; i++)
+        berth_log_event(LOG_WARNING, BERTH_MESSAGE_SETTINGS_WARNING, NULL, "%s",
+                        (const char *)warnings->pdata[i]);
+    return settings;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ipc/vault.h"
+#include "settings/settings.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct BerthCallers BerthCallers;
+typedef struct BerthIdle BerthIdle;
+typedef struct BerthSandboxes BerthSandboxes;
+
+/** BerthDaemon: what the parts of the service share. There is one; each part is owned by it. */
+typedef struct {
+    sd_event *event;
+    sd_bus *bus;
+    BerthVault *vault;
+    BerthSettings *settings;    /* in force */
+    BerthSandboxes *sandboxes;  /* every sandbox, see sandboxes.h */
+    BerthCallers *callers;      /* who is at the other end, see caller.h */
+    BerthIdle *idle;            /* see idle.h */
+    GQueue calls;               /* calls that wait for something, see method.h */
+    const char *mode_option;    /* value of --default-ipc-mode, or NULL */
+    const char *mode_option_by; /* which of its two names was used */
+} BerthDaemon;
+
+/**
+ * berth_daemon_load_settings: reads the settings for @daemon; the environment says where from.
+ * Warnings are logged.
+ *
+ * Returns: (transfer full): the settings, or NULL; what is in force is not touched.
+ */
+BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **error);

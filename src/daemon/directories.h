@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+/** BerthDirectory: the directories that systemd, or a private instance, can move. */
+typedef enum {
+    BERTH_DIRECTORY_CONFIGURATION, /* CONFIGURATION_DIRECTORY, or /etc/berth */
+    BERTH_DIRECTORY_STATE,         /* STATE_DIRECTORY, or /var/lib/berth */
+    BERTH_DIRECTORY_RUNTIME,       /* RUNTIME_DIRECTORY, or /run/berth */
+    _BERTH_DIRECTORY_MAX,
+} BerthDirectory;
+
+/** berth_directory: Returns: (transfer full): the absolute path of @directory. */
+char *berth_directory(BerthDirectory directory);

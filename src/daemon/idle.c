@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Idle exit. A service that holds nothing ends, and the bus starts it again at the next call. No
+ * call may be lost on the way: the name is released first; what was sent to it before that is still
+ * here and is served; whatever comes later activates a new process. If serving it made a sandbox,
+ * the name is taken back.
+ */
+
+#include "daemon/idle.h"
+
+#include "base/log.h"
+#include "base/names.h"
+#include "daemon/sandboxes.h"
+
+#include <systemd/sd-daemon.h>
+
+struct BerthIdle {
+    BerthDaemon *daemon;
+    uint64_t usec;
+    sd_event_source *timer;
+    sd_bus_slot *slot; /* of the release or the request under way */
+    bool released;
+};
+
+static bool is_idle(BerthDaemon *daemon)
+{
+    return daemon->calls.length == 0 && berth_sandboxes_count(daemon->sandboxes) == 0;
+}
+
+static int on_requested(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    BerthIdle *idle = userdata;
+
+    idle->slot = sd_bus_slot_unref(idle->slot);
+    if (sd_bus_message_is_method_error(reply, NULL)) {
+        berth_err("cannot take the bus name back, ending: %s",
+                  sd_bus_message_get_error(reply)->message);
+        return sd_event_exit(idle->daemon->event, 1);
+    }
+    idle->released = false;
+    (void)sd_notify(0, "READY=1");
+    berth_idle_touch(idle->daemon);
+    return 0;
+}
+
+/* The name is not ours any more: ends, or takes it back when there is something to hold. */
+static void settle(BerthIdle *idle)
+{
+    BerthDaemon *daemon = idle->daemon;
+    int r = 0;
+
+    if (idle->slot)
+        return;
+    if (is_idle(daemon))
+        r = sd_event_exit(daemon->event, 0);
+    else if (berth_sandboxes_count(daemon->sandboxes) > 0)
+        r = sd_bus_request_name_async(daemon->bus, &idle->slot, BERTH_BUS_NAME, 0, on_requested,
+                                      idle);
+    if (r < 0)
+        (void)sd_event_exit(daemon->event, 1);
+}
+
+static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    BerthIdle *idle = userdata;
+
+    idle->slot = sd_bus_slot_unref(idle->slot);
+    settle(idle);
+    return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    BerthIdle *idle = userdata;
+    int r;
+
+    if (!is_idle(idle->daemon))
+        return 0;
+    berth_debug("idle, ending");
+    (void)sd_notify(0, "STOPPING=1");
+    idle->released = true;
+    r = sd_bus_release_name_async(idle->daemon->bus, &idle->slot, BERTH_BUS_NAME, on_released,
+                                  idle);
+    return r < 0 ? sd_event_exit(idle->daemon->event, 1) : 0;
+}
+
+BerthIdle *berth_idle_new(BerthDaemon *daemon, uint64_t usec)
+{
+    BerthIdle *idle = g_new0(BerthIdle, 1);
+
+    idle->daemon = daemon;
+    idle->usec = usec;
+    return idle;
+}
+
+void berth_idle_free(BerthIdle *idle)
+{
+    if (!idle)
+        return;
+    sd_event_source_disable_unref(idle->timer);
+    sd_bus_slot_unref(idle->slot);
+    g_free(idle);
+}
+
+void berth_idle_touch(BerthDaemon *daemon)
+{
+    BerthIdle *idle = daemon->idle;
+    int r;
+
+    if (!idle || idle->usec == 0)
+        return;
+    if (idle->released) {
+        settle(idle);
+        return;
+    }
+    if (!is_idle(daemon)) {
+        idle->timer = sd_event_source_disable_unref(idle->timer);
+        return;
+    }
+    if (idle->timer)
+        return;
+    r = sd_event_add_time_relative(daemon->event, &idle->timer, CLOCK_MONOTONIC, idle->usec, 0,
+                                   on_timer, idle);
+    if (r < 0)
+        berth_warning("cannot wait for the end of all work: %s", g_strerror(-r));
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/daemon.h"
+
+/**
+ * berth_idle_new: lets the service end by itself when for @usec nobody called and it holds no
+ * sandbox; 0: never.
+ */
+BerthIdle *berth_idle_new(BerthDaemon *daemon, uint64_t usec);
+void berth_idle_free(BerthIdle *idle);
+
+/** berth_idle_touch: something happened: begins to count anew. */
+void berth_idle_touch(BerthDaemon *daemon);

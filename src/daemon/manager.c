@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The Manager interface: version and defaults as properties, the merged settings, and Reload(),
+ * which puts new settings into force as a whole or not at all.
+ */
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/messages.h"
+#include "base/names.h"
+#include "daemon/objects.h"
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    return sd_bus_message_append(reply, "s", BERTH_VERSION);
+}
+
+static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    const BerthDaemon *daemon = userdata;
+
+    return sd_bus_message_append(reply, "s",
+                                 berth_ipc_mode_to_string(daemon->settings->default_ipc_mode));
+}
+
+static int get_shm_size(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    const BerthDaemon *daemon = userdata;
+
+    return sd_bus_message_append(reply, "t", daemon->settings->default_shm_size);
+}
+
+/* Registries is empty until there are settings per registry. */
+static void announce(BerthDaemon *daemon)
+{
+    const BerthSettings *settings = daemon->settings;
+    int r = sd_bus_emit_signal(
+        daemon->bus, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER, "SettingsChanged", "a{sv}", 3,
+        "DefaultIpcMode", "s", berth_ipc_mode_to_string(settings->default_ipc_mode),
+        "DefaultShmSize", "t", settings->default_shm_size, "Registries", "as", 0);
+
+    if (r >= 0)
+        r = sd_bus_emit_properties_changed(daemon->bus, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER,
+                                           "DefaultIpcMode", "DefaultShmSize", NULL);
+    if (r < 0)
+        berth_warning("cannot announce the new settings: %s", g_strerror(-r));
+}
+
+bool berth_manager_reload(BerthDaemon *daemon, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    BerthSettings *settings = berth_daemon_load_settings(daemon, &failure);
+
+    if (!settings) {
+        berth_log_event(LOG_ERR, BERTH_MESSAGE_SETTINGS_INVALID, NULL,
+                        "the settings in force are kept: %s", failure->message);
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return false;
+    }
+    berth_settings_unref(daemon->settings);
+    daemon->settings = settings;
+    berth_log_event(LOG_INFO, BERTH_MESSAGE_SETTINGS_CHANGED, NULL, "settings read again");
+    announce(daemon);
+    return true;
+}
+
+static BerthVerdict act_reload(BerthCall *call, GError **error)
+{
+    if (!berth_manager_reload(call->daemon, error))
+        return BERTH_CALL_FAILED;
+    return berth_call_reply_empty(call, error);
+}
+
+static const BerthOption no_options[] = { { NULL } };
+
+static bool parse_get_settings(BerthCall *call, GError **error)
+{
+    return berth_options_read(call->message, no_options, NULL, NULL, error);
+}
+
+static BerthVerdict act_get_settings(BerthCall *call, GError **error)
+{
+    BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
+    GPtrArray *rows = berth_settings_rows(call->daemon->settings);
+    int r;
+
+    if (!reply)
+        return BERTH_CALL_FAILED;
+    r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+    for (guint i = 0; r >= 0 && i < rows->len; i++) {
+        const BerthSettingRow *row = rows->pdata[i];
+
+        r = sd_bus_message_append(reply, "a{sv}", 4, "Group", "s", row->group, "Key", "s", row->key,
+                                  "Value", "s", row->value, "Origin", "s", row->origin);
+    }
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r < 0) {
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
+        return BERTH_CALL_FAILED;
+    }
+    return berth_call_reply(call, reply, error);
+}
+
+static const BerthMethod methods[] = {
+    BERTH_METHOD(BERTH_IF_MANAGER, "Reload", "", "", "", "", BERTH_NEEDS("reload", BERTH_WHO_ROOT),
+                 .act = act_reload),
+    BERTH_METHOD(BERTH_IF_MANAGER, "GetSettings", "a{sv}", SD_BUS_PARAM(options), "aa{sv}",
+                 SD_BUS_PARAM(settings), BERTH_OPEN_TO_ALL, .parse = parse_get_settings,
+                 .act = act_get_settings),
+    { NULL },
+};
+
+static const sd_bus_vtable others[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("DefaultIpcMode", "s", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("DefaultShmSize", "t", get_shm_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_SIGNAL_WITH_NAMES("SettingsChanged", "a{sv}", SD_BUS_PARAM(settings), 0),
+    SD_BUS_VTABLE_END,
+};
+
+int berth_manager_register(BerthDaemon *daemon)
+{
+    static sd_bus_vtable *vtable;
+
+    berth_methods_register(methods);
+    if (!vtable)
+        vtable = berth_methods_vtable(methods, others);
+    return sd_bus_add_object_vtable(daemon->bus, NULL, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER, vtable,
+                                    daemon);
+}

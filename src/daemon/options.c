@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Option dictionaries. Each method that takes `a{sv}` has a table of the keys it knows; anything
+ * else is refused, so that a misspelt option is not silently ignored. Only shapes are checked here:
+ * what a value means is the method's business.
+ */
+
+#include "daemon/options.h"
+
+#include "base/error.h"
+#include "base/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static bool set_malformed(GError **error, int r)
+{
+    return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r, "cannot read the arguments");
+}
+
+static bool read_strings(sd_bus_message *message, char ***target, GError **error)
+{
+    g_autoptr(GPtrArray) strings = g_ptr_array_new_with_free_func(g_free);
+    const char *text;
+    int r = sd_bus_message_enter_container(message, 'a', "s");
+
+    while (r >= 0 && (r = sd_bus_message_read_basic(message, 's', &text)) > 0)
+        g_ptr_array_add(strings, g_strdup(text));
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    if (r < 0)
+        return set_malformed(error, r);
+    g_ptr_array_add(strings, NULL);
+    *target = (char **)g_ptr_array_free(g_steal_pointer(&strings), FALSE);
+    return true;
+}
+
+bool berth_dictionary_read(sd_bus_message *message, const char *what, GHashTable **target,
+                           GError **error)
+{
+    g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    const char *name, *value;
+    int r = sd_bus_message_enter_container(message, 'a', "{ss}");
+
+    while (r >= 0 && (r = sd_bus_message_read(message, "{ss}", &name, &value)) > 0)
+        if (!g_hash_table_insert(table, g_strdup(name), g_strdup(value))) {
+            g_autofree char *quoted = berth_quote(name);
+            return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "%s has the key '%s' twice",
+                                   what, quoted);
+        }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    if (r < 0)
+        return set_malformed(error, r);
+    *target = g_steal_pointer(&table);
+    return true;
+}
+
+static bool read_fd(sd_bus_message *message, int *target, GError **error)
+{
+    int fd, r = sd_bus_message_read_basic(message, 'h', &fd);
+
+    if (r < 0)
+        return set_malformed(error, r);
+    *target = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message owns its own */
+    if (*target < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                     "cannot keep a file descriptor");
+    return true;
+}
+
+static bool read_value(sd_bus_message *message, const BerthOption *option, void *target,
+                       GError **error)
+{
+    union {
+        const char *s;
+        int b;
+        uint32_t u;
+        uint64_t t;
+    } value;
+    int r;
+
+    if (g_str_equal(option->type, "as"))
+        return read_strings(message, target, error);
+    if (g_str_equal(option->type, "a{ss}"))
+        return berth_dictionary_read(message, option->key, target, error);
+    if (g_str_equal(option->type, "h"))
+        return read_fd(message, target, error);
+
+    r = sd_bus_message_read_basic(message, option->type[0], &value);
+    if (r < 0)
+        return set_malformed(error, r);
+    switch (option->type[0]) {
+    case 's':
+        *(char **)target = g_strdup(value.s);
+        break;
+    case 'b':
+        *(bool *)target = value.b;
+        break;
+    case 'u':
+        *(uint32_t *)target = value.u;
+        break;
+    case 't':
+        *(uint64_t *)target = value.t;
+        break;
+    default:
+        g_assert_not_reached();
+    }
+    return true;
+}
+
+static int find(const BerthOption *options, const char *key)
+{
+    for (int i = 0; options[i].key; i++)
+        if (g_str_equal(options[i].key, key))
+            return i;
+    return -ENOENT;
+}
+
+/* What a caller can use instead, for the message about an unknown key. */
+static char *known_keys(const BerthOption *options)
+{
+    GString *text = g_string_new(NULL);
+
+    for (; options->key; options++)
+        g_string_append_printf(text, "%s%s", text->len ? ", " : "known are ", options->key);
+    if (text->len == 0)
+        g_string_append(text, "this method takes none");
+    return g_string_free(text, FALSE);
+}
+
+static bool read_entry(sd_bus_message *message, const BerthOption *options, void *target,
+                       uint32_t *seen, GError **error)
+{
+    const char *key, *type;
+    int i, r = sd_bus_message_read_basic(message, 's', &key);
+
+    if (r < 0)
+        return set_malformed(error, r);
+    i = find(options, key);
+    if (i < 0) {
+        g_autofree char *quoted = berth_quote(key);
+        g_autofree char *known = known_keys(options);
+
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "unknown option '%s': %s", quoted,
+                               known);
+    }
+    if (*seen & (1u << i))
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "option '%s' is given twice", key);
+    *seen |= 1u << i;
+
+    r = sd_bus_message_peek_type(message, NULL, &type);
+    if (r < 0)
+        return set_malformed(error, r);
+    if (!g_str_equal(type, options[i].type))
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS,
+                               "option '%s' has the D-Bus type '%s'; use '%s'", key, type,
+                               options[i].type);
+    r = sd_bus_message_enter_container(message, 'v', options[i].type);
+    if (r < 0)
+        return set_malformed(error, r);
+    if (!read_value(message, &options[i], (char *)target + options[i].offset, error))
+        return false;
+    r = sd_bus_message_exit_container(message);
+    return r >= 0 || set_malformed(error, r);
+}
+
+bool berth_options_read(sd_bus_message *message, const BerthOption *options, void *target,
+                        uint32_t *seen, GError **error)
+{
+    uint32_t given = 0;
+    int r = sd_bus_message_enter_container(message, 'a', "{sv}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+        if (!read_entry(message, options, target, &given, error))
+            return false;
+        r = sd_bus_message_exit_container(message);
+    }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    if (r < 0)
+        return set_malformed(error, r);
+    if (seen)
+        *seen = given;
+    return true;
+}

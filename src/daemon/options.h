@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+/**
+ * BerthOption: one known key of an `a{sv}` argument. A table of them ends with a NULL key.
+ *
+ * Types and what they are stored as at @offset of the target:
+ *   "s" char *, "b" bool, "t" uint64_t, "u" uint32_t, "as" GStrv, "a{ss}" GHashTable * of strings,
+ *   "h" int, a duplicate with close-on-exec. All owned by the target, which starts zeroed, "h" at
+ * -1.
+ */
+typedef struct {
+    const char *key;
+    const char *type;
+    size_t offset;
+} BerthOption;
+
+/**
+ * berth_options_read:
+ * @message: positioned at an `a{sv}`
+ * @options: the known keys, at most 32
+ * @target: structure to fill
+ * @seen: (out) (optional): bit n is set when @options[n] was given
+ * @error: BERTH_ERROR_INVALID_ARGS naming the key that is unknown, given twice or of another type
+ *
+ * On failure @target may be partly filled; its owner clears it.
+ */
+bool berth_options_read(sd_bus_message *message, const BerthOption *options, void *target,
+                        uint32_t *seen, GError **error);
+
+/**
+ * berth_dictionary_read:
+ * @message: positioned at an `a{ss}`
+ * @what: what it is, for messages
+ * @target: (out) (transfer full) (element-type utf8 utf8): its entries
+ * @error: BERTH_ERROR_INVALID_ARGS when a key is there twice
+ */
+bool berth_dictionary_read(sd_bus_message *message, const char *what, GHashTable **target,
+                           GError **error);

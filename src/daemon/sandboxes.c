@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * All sandboxes: the one place that changes them. Each operation changes the kernel's side first
+ * (the slot in the vault, published paths), then the record, then what is here, and tells the bus
+ * last, so that a crash at any point leaves the vault right and a restarted service reads the truth
+ * from it. Callers have been authorized and arguments checked before anything here is called.
+ */
+
+#include "daemon/sandboxes.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/messages.h"
+#include "daemon/sandboxes-internal.h"
+#include "ipc/publish.h"
+#include "ipc/sysctls.h"
+#include "ipc/watch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static char *name_key(uid_t owner, const char *name)
+{
+    return g_strdup_printf("%u/%s", owner, name);
+}
+
+static void log_event(const char *id, const BerthSandbox *sandbox, const char *what)
+{
+    g_autofree char *f_id = g_strconcat("SANDBOX_ID=", sandbox->id, NULL);
+    g_autofree char *f_name =
+        g_strconcat("SANDBOX_NAME=", sandbox->name ? sandbox->name : "", NULL);
+    g_autofree char *f_mode =
+        g_strconcat("SANDBOX_MODE=", berth_ipc_mode_to_string(sandbox->mode), NULL);
+    g_autofree char *f_owner = g_strdup_printf("SANDBOX_OWNER_UID=%u", sandbox->owner);
+
+    berth_log_event(LOG_INFO, id, ((const char *const[]){ f_id, f_name, f_mode, f_owner, NULL }),
+                    "sandbox %s (%s) %s", berth_sandbox_title(sandbox),
+                    berth_ipc_mode_to_string(sandbox->mode), what);
+}
+
+void berth_sandboxes_insert(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
+{
+    g_hash_table_insert(sandboxes->by_id, sandbox->id, sandbox);
+    if (sandbox->name)
+        g_hash_table_insert(sandboxes->by_name, name_key(sandbox->owner, sandbox->name), sandbox);
+    if (sandbox->wd >= 0)
+        g_hash_table_insert(sandboxes->by_wd, GINT_TO_POINTER(sandbox->wd), sandbox);
+}
+
+/* Takes @sandbox out of the indexes and frees it. */
+static void forget(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
+{
+    if (sandbox->name) {
+        g_autofree char *key = name_key(sandbox->owner, sandbox->name);
+
+        g_hash_table_remove(sandboxes->by_name, key);
+    }
+    if (sandbox->wd >= 0) {
+        g_hash_table_remove(sandboxes->by_wd, GINT_TO_POINTER(sandbox->wd));
+        berth_watch_remove(sandboxes->watch, sandbox->wd);
+    }
+    g_hash_table_remove(sandboxes->by_id, sandbox->id);
+}
+
+/* The tmpfs of a sandbox that was handed over is gone, and so is its record. */
+static void on_ended(int wd, void *userdata)
+{
+    BerthSandboxes *sandboxes = userdata;
+    BerthSandbox *sandbox = g_hash_table_lookup(sandboxes->by_wd, GINT_TO_POINTER(wd));
+    g_autoptr(GError) error = NULL;
+
+    if (sandbox && !berth_sandboxes_remove(sandboxes, sandbox, &error))
+        berth_warning("cannot forget sandbox %s: %s", sandbox->id, error->message);
+}
+
+static int on_watch(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    berth_watch_read(fd, on_ended, userdata);
+    return 0;
+}
+
+BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, int watch,
+                                    const BerthSandboxEvents *events, GError **error)
+{
+    BerthSandboxes *sandboxes = g_new0(BerthSandboxes, 1);
+    int r;
+
+    sandboxes->vault = vault;
+    sandboxes->events = *events;
+    sandboxes->by_id =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)berth_sandbox_free);
+    sandboxes->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    sandboxes->by_wd = g_hash_table_new(NULL, NULL);
+    sandboxes->watch = watch;
+    r = sd_event_add_io(event, &sandboxes->watch_source, watch, EPOLLIN, on_watch, sandboxes);
+    if (r < 0)
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot watch file systems");
+    if (r < 0 || !berth_sandboxes_recover(sandboxes, error)) {
+        berth_sandboxes_free(sandboxes);
+        return NULL;
+    }
+    return sandboxes;
+}
+
+void berth_sandboxes_free(BerthSandboxes *sandboxes)
+{
+    if (!sandboxes)
+        return;
+    sd_event_source_disable_unref(sandboxes->watch_source);
+    berth_close(sandboxes->watch);
+    g_hash_table_unref(sandboxes->by_wd);
+    g_hash_table_unref(sandboxes->by_name);
+    g_hash_table_unref(sandboxes->by_id);
+    g_free(sandboxes);
+}
+
+unsigned berth_sandboxes_count(BerthSandboxes *sandboxes)
+{
+    return g_hash_table_size(sandboxes->by_id);
+}
+
+void berth_sandboxes_iter(BerthSandboxes *sandboxes, GHashTableIter *iter)
+{
+    g_hash_table_iter_init(iter, sandboxes->by_id);
+}
+
+BerthSandbox *berth_sandboxes_by_id(BerthSandboxes *sandboxes, const char *id)
+{
+    return g_hash_table_lookup(sandboxes->by_id, id);
+}
+
+static BerthSandbox *by_name(BerthSandboxes *sandboxes, uid_t owner, const char *name)
+{
+    g_autofree char *key = name_key(owner, name);
+
+    return g_hash_table_lookup(sandboxes->by_name, key);
+}
+
+BerthSandbox *berth_sandboxes_find(BerthSandboxes *sandboxes, const char *text, uid_t caller,
+                                   GError **error)
+{
+    BerthSandbox *found = NULL;
+    BerthSandboxRef ref;
+
+    if (!berth_sandbox_ref_parse(text, &ref, error))
+        return NULL;
+    switch (ref.kind) {
+    case BERTH_REF_ID:
+        found = berth_sandboxes_by_id(sandboxes, ref.text);
+        break;
+    case BERTH_REF_UID_NAME:
+        found = by_name(sandboxes, ref.uid, ref.text);
+        break;
+    case BERTH_REF_NAME:
+        found = by_name(sandboxes, caller, ref.text);
+        if (!found)
+            found = by_name(sandboxes, 0, ref.text);
+        break;
+    }
+    if (!found)
+        berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX,
+                        "there is no sandbox %s; List shows those there are", text);
+    return found;
+}
+
+bool berth_sandboxes_check_free(BerthSandboxes *sandboxes, uid_t owner, const char *name,
+                                GError **error)
+{
+    if (!name || !by_name(sandboxes, owner, name))
+        return true;
+    return berth_set_error(
+        error, BERTH_ERROR_SANDBOX_EXISTS,
+        "there is a sandbox %s of user %u already; choose another name or remove "
+        "that one",
+        name, owner);
+}
+
+/* What @spec asks for, as a sandbox without kernel part. */
+static BerthSandbox *prepare(const BerthSandboxSpec *spec, GError **error)
+{
+    g_autoptr(BerthSandbox) sandbox = berth_sandbox_new();
+    BerthContents *contents = sandbox->contents;
+
+    if (!berth_sandbox_new_id(sandbox->id, error))
+        return NULL;
+    sandbox->name = g_strdup(spec->name);
+    sandbox->owner = spec->owner;
+    sandbox->mode = spec->mode;
+    sandbox->created_usec = (uint64_t)g_get_real_time();
+    sandbox->published = spec->publish;
+    sandbox->huge = g_strdup(spec->shm.huge);
+    sandbox->numa = g_strdup(spec->shm.numa);
+    sandbox->labels = spec->labels ? g_hash_table_ref(spec->labels) : NULL;
+    if (spec->donor) {
+        memcpy(sandbox->donor, spec->donor->id, sizeof(sandbox->donor));
+        berth_contents_unref(contents);
+        sandbox->contents = berth_contents_ref(spec->donor->contents);
+    } else {
+        memcpy(contents->base, sandbox->id, sizeof(contents->base));
+        contents->owner = spec->owner;
+        contents->sysv_limit = spec->shm.size;
+        contents->is_host = spec->mode == BERTH_IPC_MODE_HOST;
+        contents->shmall_set =
+            spec->sysctls && g_hash_table_contains(spec->sysctls, "kernel.shmall");
+    }
+    return g_steal_pointer(&sandbox);
+}
+
+/* Makes the slot. Unless the caller chose it, kernel.shmall follows the shm size. */
+static bool make_slot(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
+                      BerthSandbox *sandbox, GError **error)
+{
+    g_autoptr(GHashTable) sysctls = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autofree char *shmall = g_strdup_printf("%" PRIu64, berth_slot_shmall(spec->shm.size));
+    g_autofree char *record = berth_sandbox_to_record(sandbox);
+    BerthSlotSpec slot = { spec->mode, sandbox->donor, spec->shm, NULL };
+    BerthSlotInfo info;
+
+    if (!spec->donor && spec->mode != BERTH_IPC_MODE_HOST) {
+        GHashTableIter iter;
+        gpointer name, value;
+
+        g_hash_table_insert(sysctls, (char *)"kernel.shmall", shmall);
+        if (spec->sysctls) {
+            g_hash_table_iter_init(&iter, spec->sysctls);
+            while (g_hash_table_iter_next(&iter, &name, &value))
+                g_hash_table_insert(sysctls, name, value);
+        }
+        slot.sysctls = sysctls;
+    }
+    if (!berth_slot_create(sandboxes->vault, sandbox->id, &slot, record, &info, error))
+        return false;
+    sandbox->contents->info = info;
+    return true;
+}
+
+BerthSandbox *berth_sandboxes_create(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
+                                     GError **error)
+{
+    g_autoptr(BerthSandbox) sandbox = NULL;
+
+    if (!berth_sandboxes_check_free(sandboxes, spec->owner, spec->name, error))
+        return NULL;
+    sandbox = prepare(spec, error);
+    if (!sandbox || !make_slot(sandboxes, spec, sandbox, error))
+        return NULL;
+    if (spec->publish &&
+        !berth_publish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error)) {
+        (void)berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), NULL);
+        (void)berth_slot_remove(sandboxes->vault, sandbox->id, NULL);
+        return NULL;
+    }
+    berth_sandboxes_insert(sandboxes, sandbox);
+    log_event(BERTH_MESSAGE_SANDBOX_CREATED, sandbox, "created");
+    sandboxes->events.added(sandbox, sandboxes->events.userdata);
+    return g_steal_pointer(&sandbox);
+}
+
+bool berth_sandbox_check_held(const BerthSandbox *sandbox, const char *given, GError **error)
+{
+    if (sandbox->moving)
+        return berth_set_error(error, BERTH_ERROR_SANDBOX_BUSY,
+                               "sandbox %s is being handed over just now", given);
+    if (sandbox->state == BERTH_SANDBOX_HANDED_OVER)
+        return berth_set_error(error, BERTH_ERROR_NOT_SHAREABLE,
+                               "sandbox %s: non-shareable IPC (hint: use mode shareable for the "
+                               "donor sandbox)",
+                               given);
+    return true;
+}
+
+bool berth_sandboxes_open(BerthSandboxes *sandboxes, BerthSandbox *sandbox, BerthSlotFds *fds,
+                          GError **error)
+{
+    return berth_slot_open(sandboxes->vault, sandbox->id, fds, error);
+}
+
+static bool write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox, GError **error)
+{
+    g_autofree char *record = berth_sandbox_to_record(sandbox);
+
+    return berth_slot_write_record(sandboxes->vault, sandbox->id, record, error);
+}
+
+bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
+                               const BerthSlotFds *fds, GError **error)
+{
+    int wd;
+
+    g_assert(berth_ipc_mode_is_handed_over(sandbox->mode));
+    g_assert(sandbox->state == BERTH_SANDBOX_READY);
+    if (!berth_watch_add(sandboxes->watch, fds->shm >= 0 ? fds->shm : fds->mqueue, &wd, error))
+        return false;
+    sandbox->wd = wd;
+    sandbox->state = BERTH_SANDBOX_HANDED_OVER;
+    if (!write_record(sandboxes, sandbox, error)) {
+        sandbox->wd = -1;
+        sandbox->state = BERTH_SANDBOX_READY;
+        return false;
+    }
+    g_hash_table_insert(sandboxes->by_wd, GINT_TO_POINTER(wd), sandbox);
+    /* from here on it is the caller's; what cannot be unmounted now is when the service starts
+     * again */
+    if (!berth_slot_empty(sandboxes->vault, sandbox->id, NULL))
+        berth_warning("cannot unmount what was handed over of sandbox %s", sandbox->id);
+    log_event(BERTH_MESSAGE_SANDBOX_HANDED, sandbox, "handed over");
+    sandboxes->events.changed(sandbox, "State", sandboxes->events.userdata);
+    return true;
+}
+
+/* What kernel.shmall becomes when the shm gets @size bytes: follows it, or is kept within it. */
+static char *shmall_for(BerthSandboxes *sandboxes, const BerthSandbox *sandbox, uint64_t size)
+{
+    uint64_t most = berth_slot_shmall(size), chosen;
+    g_autoptr(GHashTable) sysctls = NULL;
+    const char *now;
+
+    if (sandbox->contents->shmall_set) {
+        sysctls = berth_slot_get_sysctls(sandboxes->vault, sandbox->id, NULL);
+        now = sysctls ? g_hash_table_lookup(sysctls, "kernel.shmall") : NULL;
+        if (now && g_ascii_string_to_unsigned(now, 10, 0, most, &chosen, NULL))
+            return NULL;
+    }
+    return g_strdup_printf("%" PRIu64, most);
+}
+
+bool berth_sandboxes_resize(BerthSandboxes *sandboxes, BerthSandbox *sandbox, uint64_t size,
+                            uint64_t inodes, GError **error)
+{
+    BerthContents *contents = sandbox->contents;
+    g_autofree char *shmall = shmall_for(sandboxes, sandbox, size);
+    GHashTableIter iter;
+    BerthSandbox *other;
+
+    if (!berth_slot_resize(sandboxes->vault, sandbox->id, size, inodes, shmall, error) ||
+        !berth_slot_inspect(sandboxes->vault, sandbox->id, &contents->info, error))
+        return false;
+    g_hash_table_iter_init(&iter, sandboxes->by_id);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&other))
+        if (other->contents == contents)
+            sandboxes->events.changed(other, "ShmSize", sandboxes->events.userdata);
+    return true;
+}
+
+bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
+                                 GHashTable *sysctls, GError **error)
+{
+    g_autoptr(GHashTable) before = berth_slot_get_sysctls(sandboxes->vault, sandbox->id, error);
+    GHashTableIter iter;
+    gpointer name;
+
+    if (!before)
+        return false;
+    if (!berth_slot_set_sysctls(sandboxes->vault, sandbox->id, sysctls, error)) {
+        /* back to what was: only those that the caller named, *_next_id cannot be unset */
+        g_hash_table_iter_init(&iter, before);
+        while (g_hash_table_iter_next(&iter, &name, NULL))
+            if (!g_hash_table_contains(sysctls, name) || g_str_has_suffix(name, "_next_id"))
+                g_hash_table_iter_remove(&iter);
+        (void)berth_slot_set_sysctls(sandboxes->vault, sandbox->id, before, NULL);
+        return false;
+    }
+    if (g_hash_table_contains(sysctls, "kernel.shmall") && !sandbox->contents->shmall_set) {
+        sandbox->contents->shmall_set = true;
+        return write_record(sandboxes, sandbox, error);
+    }
+    return true;
+}
+
+/* Publishes or not, and remembers it; undone when it cannot be remembered. */
+static bool set_published(BerthSandboxes *sandboxes, BerthSandbox *sandbox, bool published,
+                          GError **error)
+{
+    const char *name = berth_sandbox_by_name(sandbox);
+
+    if (!(published ? berth_publish(sandboxes->vault, sandbox->id, name, error)
+                    : berth_unpublish(sandboxes->vault, sandbox->id, name, error)))
+        return false;
+    if (sandbox->published == published)
+        return true;
+    sandbox->published = published;
+    return write_record(sandboxes, sandbox, error);
+}
+
+bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    return set_published(sandboxes, sandbox, true, error);
+}
+
+bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    return set_published(sandboxes, sandbox, false, error);
+}
+
+bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    if (sandbox->published &&
+        !berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error))
+        return false;
+    if (!berth_slot_remove(sandboxes->vault, sandbox->id, error))
+        return false;
+    log_event(BERTH_MESSAGE_SANDBOX_REMOVED, sandbox, "removed");
+    sandboxes->events.removed(sandbox, sandboxes->events.userdata);
+    forget(sandboxes, sandbox);
+    return true;
+}

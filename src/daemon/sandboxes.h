@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/daemon.h"
+#include "daemon/sandbox.h"
+
+/** BerthSandboxEvents: how changes get onto the bus. */
+typedef struct {
+    void (*added)(const BerthSandbox *sandbox, void *userdata);
+    void (*removed)(const BerthSandbox *sandbox, void *userdata);
+    /* @property: `State` or `ShmSize` */
+    void (*changed)(const BerthSandbox *sandbox, const char *property, void *userdata);
+    void *userdata;
+} BerthSandboxEvents;
+
+/** BerthSandboxSpec: what Create makes. Nothing in it is owned. */
+typedef struct {
+    const char *name; /* (nullable) checked */
+    uid_t owner;
+    BerthIpcMode mode;   /* resolved */
+    BerthSandbox *donor; /* with BERTH_IPC_MODE_CONTAINER; joinable */
+    BerthShmSpec shm;    /* checked */
+    GHashTable *sysctls; /* (nullable) checked */
+    GHashTable *labels;  /* (nullable); a reference is kept */
+    bool publish;
+} BerthSandboxSpec;
+
+/**
+ * berth_sandboxes_new: recovers what is in the vault, finishes what was interrupted, and
+ * republishes.
+ * @vault: (transfer none)
+ * @watch: (transfer full): from berth_watch_new(), or the one an earlier process left
+ * @events: (transfer none): copied
+ *
+ * Returns: (transfer full): the sandboxes, or NULL.
+ */
+BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, int watch,
+                                    const BerthSandboxEvents *events, GError **error);
+void berth_sandboxes_free(BerthSandboxes *sandboxes);
+
+unsigned berth_sandboxes_count(BerthSandboxes *sandboxes);
+/** berth_sandboxes_iter: begins a walk over all, in no order: values are BerthSandbox. */
+void berth_sandboxes_iter(BerthSandboxes *sandboxes, GHashTableIter *iter);
+
+/** berth_sandboxes_by_id: Returns: (transfer none): the sandbox, or NULL. */
+BerthSandbox *berth_sandboxes_by_id(BerthSandboxes *sandboxes, const char *id);
+
+/**
+ * berth_sandboxes_find:
+ * @text: an ID; a name, @caller's own or else root's; or UID/name
+ * @caller: the user who asks
+ * @error: BERTH_ERROR_INVALID_NAME, BERTH_ERROR_NO_SUCH_SANDBOX
+ */
+BerthSandbox *berth_sandboxes_find(BerthSandboxes *sandboxes, const char *text, uid_t caller,
+                                   GError **error);
+
+/** berth_sandboxes_check_free: @error: BERTH_ERROR_SANDBOX_EXISTS when @owner has a @name. */
+bool berth_sandboxes_check_free(BerthSandboxes *sandboxes, uid_t owner, const char *name,
+                                GError **error);
+
+/**
+ * berth_sandboxes_create: makes a sandbox and announces it.
+ * @error: as berth_slot_create(), and BERTH_ERROR_SANDBOX_EXISTS
+ *
+ * Returns: (transfer none): the new sandbox, or NULL.
+ */
+BerthSandbox *berth_sandboxes_create(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
+                                     GError **error);
+
+/**
+ * berth_sandbox_check_held:
+ * @given: how the caller named it, for the message
+ * @error: BERTH_ERROR_NOT_SHAREABLE when it was handed over, BERTH_ERROR_SANDBOX_BUSY while it is
+ */
+bool berth_sandbox_check_held(const BerthSandbox *sandbox, const char *given, GError **error);
+
+/**
+ * berth_sandboxes_open: opens what is handed out. For private and none, watch and state change are
+ * the caller's: see berth_sandboxes_hand_over().
+ */
+bool berth_sandboxes_open(BerthSandboxes *sandboxes, BerthSandbox *sandbox, BerthSlotFds *fds,
+                          GError **error);
+
+/**
+ * berth_sandboxes_hand_over: gives up a private or none sandbox of which @fds are about to be given
+ * away, and watches for the end of its tmpfs (with none: of its message queues).
+ */
+bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
+                               const BerthSlotFds *fds, GError **error);
+
+/** berth_sandboxes_resize: @size: bytes; @inodes: 0 keeps them. */
+bool berth_sandboxes_resize(BerthSandboxes *sandboxes, BerthSandbox *sandbox, uint64_t size,
+                            uint64_t inodes, GError **error);
+/** berth_sandboxes_set_sysctls: @sysctls: checked names and values. All or nothing. */
+bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
+                                 GHashTable *sysctls, GError **error);
+bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
+bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
+/** berth_sandboxes_remove: removes @sandbox, which is then freed. */
+bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
