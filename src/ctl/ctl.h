@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/spec.h"
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#define CTL_EXIT_USAGE 2 /* bad usage; a failure is EXIT_FAILURE */
+
+/** CtlJson: what --json= asks for. */
+typedef enum {
+    CTL_JSON_OFF,
+    CTL_JSON_SHORT,
+    CTL_JSON_PRETTY,
+} CtlJson;
+
+/**
+ * Ctl: one run of berthctl: the options as given, the operands behind the verb, the bus. Strings
+ * are those of argv.
+ */
+typedef struct {
+    CtlJson json;
+    bool no_pager;
+    bool no_legend;
+    bool no_ask_password;
+    bool quiet;
+    const char *address; /* NULL: the system bus */
+
+    CtlSpec spec;     /* what create and run ask for; resize takes its inodes */
+    const char *name; /* --name= */
+    bool keep;
+
+    char **operands; /* behind the verb, n_operands of them */
+    int n_operands;
+    char **command; /* of run and enter, NULL-terminated */
+
+    sd_bus *bus; /* opened by the first call, see ctl/bus.h */
+} Ctl;
+
+/*
+ * The verbs. Each reports its own failures (ctl/report.h) and returns the exit status of berthctl.
+ */
+int ctl_verb_create(Ctl *ctl);
+int ctl_verb_run(Ctl *ctl);
+int ctl_verb_enter(Ctl *ctl);
+int ctl_verb_attach(Ctl *ctl);
+int ctl_verb_list(Ctl *ctl);
+int ctl_verb_show(Ctl *ctl);
+int ctl_verb_remove(Ctl *ctl);
+int ctl_verb_resize(Ctl *ctl);
+int ctl_verb_publish(Ctl *ctl);
+int ctl_verb_unpublish(Ctl *ctl);
+int ctl_verb_config(Ctl *ctl);
+int ctl_verb_reload(Ctl *ctl);
+int ctl_verb_monitor(Ctl *ctl);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+#include <systemd/sd-bus.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
+
+/**
+ * ctl_json_read:
+ * @message: a message, positioned at a complete value
+ * @value: (out) (transfer full): the value. Variants are unwrapped, dictionaries are objects with
+ *   their keys as they are on the bus, structures are arrays. An integer above 2^63-1, which
+ * Jansson cannot hold, becomes a string of its digits
+ *
+ * Returns: 0, or a negative errno.
+ */
+int ctl_json_read(sd_bus_message *message, json_t **value);
+
+/** ctl_json_text: Returns: (transfer none): the string under @key, or "". */
+const char *ctl_json_text(const json_t *object, const char *key);
+
+/** ctl_json_number: Returns: the integer under @key, or 0. */
+json_int_t ctl_json_number(const json_t *object, const char *key);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * berthctl: the service's bus interface as a command. The table of verbs is all there is to know
+ * here: each verb has its operands, its options and its function.
+ */
+
+#include "base/log.h"
+#include "ctl/options.h"
+#include "ctl/output.h"
+
+#include <locale.h>
+#include <stdlib.h>
+
+static int verb_help(Ctl *ctl);
+
+static const CtlVerb verbs[] = {
+    { "create", "[NAME]", 0, 1, false, CTL_OPTIONS_SPEC, ctl_verb_create,
+      "make a sandbox, print its ID" },
+    { "run", "[--] COMMAND [ARG…]", 0, 0, true, CTL_OPTIONS_SPEC | CTL_OPTIONS_RUN, ctl_verb_run,
+      "run a command in a sandbox of its own" },
+    { "enter", "SANDBOX [--] COMMAND…", 1, 1, true, 0, ctl_verb_enter,
+      "run a command in a sandbox" },
+    { "attach", "SANDBOX PID", 2, 2, false, 0, ctl_verb_attach,
+      "mount its file systems for a process" },
+    { "list", "", 0, 0, false, 0, ctl_verb_list, "list sandboxes" },
+    { "show", "SANDBOX", 1, 1, false, 0, ctl_verb_show, "show all about a sandbox" },
+    { "remove", "SANDBOX…", 1, INT_MAX, false, 0, ctl_verb_remove, "remove sandboxes" },
+    { "resize", "SANDBOX SIZE", 2, 2, false, CTL_OPTIONS_INODES, ctl_verb_resize,
+      "change the size of /dev/shm; 0: the default" },
+    { "publish", "SANDBOX", 1, 1, false, 0, ctl_verb_publish,
+      "make it reachable by path, print the path" },
+    { "unpublish", "SANDBOX", 1, 1, false, 0, ctl_verb_unpublish, "take the path away" },
+    { "config", "", 0, 0, false, 0, ctl_verb_config, "show the settings and where they come from" },
+    { "reload", "", 0, 0, false, 0, ctl_verb_reload, "make the service read its settings again" },
+    { "monitor", "", 0, 0, false, 0, ctl_verb_monitor, "print what happens until Ctrl-C" },
+    { "help", "", 0, 0, false, 0, verb_help, "print this" },
+    { 0 },
+};
+
+static int verb_help(Ctl *ctl)
+{
+    ctl_options_help(ctl, verbs);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    const char *level = getenv("BERTH_LOG_LEVEL");
+    Ctl ctl = { 0 };
+    const CtlVerb *verb;
+    int status;
+
+    setlocale(LC_ALL, "");
+    berth_log_set_target(BERTH_LOG_CONSOLE);
+    if (level && berth_log_level_from_string(level) >= 0)
+        berth_log_set_level(berth_log_level_from_string(level));
+
+    status = ctl_options_parse(&ctl, argc, argv, verbs, &verb);
+    if (verb)
+        status = verb->run(&ctl);
+
+    ctl_pager_close();
+    sd_bus_flush_close_unref(ctl.bus);
+    ctl_spec_clear(&ctl.spec);
+    g_free(ctl.operands);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/ctl.h"
+
+/** Groups of options; a verb says which it takes. */
+enum {
+    CTL_OPTIONS_COMMON = 1 << 0,
+    CTL_OPTIONS_INODES = 1 << 1, /* --shm-inodes= alone */
+    CTL_OPTIONS_SPEC = 1 << 2,   /* what describes a sandbox */
+    CTL_OPTIONS_RUN = 1 << 3,
+};
+
+/** CtlVerb: a line of the table of verbs in main.c. */
+typedef struct {
+    const char *name;
+    const char *operands; /* for the help */
+    int min, max;         /* number of operands */
+    bool command;         /* takes a command behind exactly min operands */
+    unsigned options;     /* groups besides the common ones */
+    int (*run)(Ctl *ctl);
+    const char *help;
+} CtlVerb;
+
+/**
+ * ctl_options_parse:
+ * @ctl: (inout): gets options, operands and command
+ * @verbs: the verbs, ended by one without a name
+ * @verb: (out): the one to run; NULL when there is nothing left to do
+ *
+ * Options may stand before and after the verb and between its operands. `--` ends them; so does the
+ * command of a verb that takes one.
+ *
+ * Returns: an exit status; not EXIT_SUCCESS when the usage was bad and was reported.
+ */
+int ctl_options_parse(Ctl *ctl, int argc, char **argv, const CtlVerb *verbs, const CtlVerb **verb);
+
+/** ctl_options_help: prints usage, verbs and options. */
+void ctl_options_help(const Ctl *ctl, const CtlVerb *verbs);
