@@ -29,24 +29,55 @@ typedef struct {
         (_who), (_action)                                                                          \
     }
 
-#define BERTH_REQUEST_MAX 3 /* actions that one call can need */
-
-/** BerthRequest: what one call needs, and what it is about. Nothing in it is owned. */
-typedef struct {
-    const char
-        *actions[BERTH_REQUEST_MAX + 1]; /* without prefix, NULL-terminated: all are needed */
-} BerthRequest;
-
-/** berth_request_add: @action is needed too. */
-void berth_request_add(BerthRequest *request, const char *action);
+#define BERTH_REQUEST_MAX 4 /* actions that one call can need */
 
 /**
- * berth_access_check:
- * @caller: who asks
- * @request: what it needs; without actions everybody may
- * @error: BERTH_ERROR_ACCESS_DENIED naming the action
- *
- * Decides without an authority on the bus: root may do everything, everybody else what needs
- * nothing.
+ * BerthDetails: what an action is about, as a polkit rule sees it; NULL becomes "". All owned.
  */
-bool berth_access_check(const BerthCaller *caller, const BerthRequest *request, GError **error);
+typedef struct {
+    char *sandbox; /* name */
+    char *sandbox_id;
+    char *mode;  /* resolved, without argument */
+    char *donor; /* ID */
+    char *owner; /* uid in decimal */
+    char *registry, *repository, *reference;
+} BerthDetails;
+
+/** BerthDemand: one action that a call needs. */
+typedef struct {
+    const char *action; /* (static) without prefix */
+    BerthDetails details;
+} BerthDemand;
+
+/** BerthRequest: all that one call needs, in the order in which it is asked for. */
+typedef struct {
+    BerthDemand demands[BERTH_REQUEST_MAX];
+    unsigned n;
+} BerthRequest;
+
+#define BERTH_AUTO_REQUEST __attribute__((cleanup(berth_request_clear))) BerthRequest
+
+/**
+ * berth_request_add: @action is needed too.
+ *
+ * Returns: (transfer none): its details, to be filled.
+ */
+BerthDetails *berth_request_add(BerthRequest *request, const char *action);
+void berth_request_clear(BerthRequest *request);
+
+/**
+ * berth_demand_key: Returns: (transfer full): action and details as one text, to see whether two
+ * demands are the same.
+ */
+char *berth_demand_key(const BerthDemand *demand);
+
+/**
+ * berth_set_refused:
+ * @caller: who asked
+ * @demand: what was refused
+ * @code: BERTH_ERROR_ACCESS_DENIED, or BERTH_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
+ *
+ * Sets the error of a refused caller and logs it.
+ */
+void berth_set_refused(GError **error, const BerthCaller *caller, const BerthDemand *demand,
+                       int code);

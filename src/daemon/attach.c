@@ -59,11 +59,11 @@ bool berth_attach_authorize(BerthCall *call, BerthRequest *request, GError **err
         return false;
     berth_authorize_sandbox(call, sandbox, request);
     if (arguments->target.owner != call->caller->uid)
-        berth_request_add(request, "attach");
+        berth_fill_details(berth_request_add(request, "attach"), sandbox);
     return true;
 }
 
-static bool child(void *userdata, GError **error)
+static bool child(void *userdata, GByteArray *result, GError **error)
 {
     const BerthCall *call = userdata;
     const Arguments *arguments = call->arguments;
@@ -71,7 +71,7 @@ static bool child(void *userdata, GError **error)
     return berth_attach(call->daemon->vault, &arguments->target, &arguments->fds, error);
 }
 
-static void on_done(const GError *child_error, void *userdata)
+static void on_done(const GByteArray *result, const GError *child_error, void *userdata)
 {
     BerthCall *call = userdata;
     Arguments *arguments = call->arguments;

@@ -21,16 +21,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the child writes, less than PIPE_BUF so that it arrives whole. */
+#define SUCCESS (-1) /* no BerthError */
+
+/* What the child writes: this and then the result, or the message of the error. */
 typedef struct {
-    int32_t code; /* -1: success */
-    char message[1020];
-} Report;
+    int32_t code; /* a BerthError, or SUCCESS */
+    uint32_t length;
+} Header;
 
 typedef struct {
     int pipe; /* owned: reading end */
     pid_t pid;
     sd_event_source *io, *timer;
+    GByteArray *report; /* read so far */
     BerthChildDone done;
     void *done_data;
 } Child;
@@ -39,31 +42,56 @@ static void child_free(Child *child)
 {
     sd_event_source_disable_unref(child->io);
     sd_event_source_disable_unref(child->timer);
+    g_byte_array_unref(child->report);
     berth_close(child->pipe);
     g_free(child);
 }
 
-static void finish(Child *child, const GError *error)
+static void finish(Child *child, const GByteArray *result, const GError *error)
 {
     BerthChildDone done = child->done;
     void *data = child->done_data;
 
     child_free(child);
-    done(error, data);
+    done(result, error, data);
+}
+
+/* The child closed its end: what it wrote is all there will be. */
+static void conclude(Child *child)
+{
+    g_autoptr(GByteArray) report = g_byte_array_ref(child->report);
+    g_autoptr(GError) error = NULL;
+    Header header;
+
+    if (report->len >= sizeof(header))
+        memcpy(&header, report->data, sizeof(header));
+    if (report->len < sizeof(header) || report->len - sizeof(header) != header.length) {
+        berth_set_error(&error, BERTH_ERROR_FAILED, "the helper process ended without a report");
+        finish(child, NULL, error);
+        return;
+    }
+    g_byte_array_remove_range(report, 0, sizeof(header));
+    if (header.code == SUCCESS) {
+        finish(child, report, NULL);
+        return;
+    }
+    g_byte_array_append(report, (const guint8 *)"", 1);
+    g_set_error_literal(&error, BERTH_ERROR, header.code, (const char *)report->data);
+    finish(child, NULL, error);
 }
 
 static int on_report(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     Child *child = userdata;
-    g_autoptr(GError) error = NULL;
-    Report report = { 0 };
-    ssize_t n = read(fd, &report, sizeof(report));
+    guint8 buffer[4096];
+    ssize_t n = read(fd, buffer, sizeof(buffer));
 
-    if (n != (ssize_t)sizeof(report))
-        berth_set_error(&error, BERTH_ERROR_FAILED, "the helper process ended without a report");
-    else if (report.code >= 0)
-        g_set_error_literal(&error, BERTH_ERROR, report.code, report.message);
-    finish(child, error);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n > 0 && child->report->len <= sizeof(Header) + BERTH_CHILD_RESULT_MAX)
+        g_byte_array_append(child->report, buffer, (guint)n);
+    else
+        conclude(child);
     return 0;
 }
 
@@ -73,9 +101,8 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
     g_autoptr(GError) error = NULL;
 
     (void)kill(child->pid, SIGKILL); /* not reaped yet, so the PID is still its */
-    berth_set_error(&error, BERTH_ERROR_TIMEOUT,
-                    "the target did not let the helper process finish in time");
-    finish(child, error);
+    berth_set_error(&error, BERTH_ERROR_TIMEOUT, "the helper process did not end in time");
+    finish(child, NULL, error);
     return 0;
 }
 
@@ -88,18 +115,40 @@ static int on_exit_status(sd_event_source *source, const siginfo_t *info, void *
     return 0;
 }
 
+static bool write_all(int fd, const void *data, size_t length)
+{
+    const char *p = data;
+
+    while (length > 0) {
+        ssize_t n = write(fd, p, length);
+
+        if (n < 0 && errno != EINTR)
+            return false;
+        if (n > 0) {
+            p += n;
+            length -= (size_t)n;
+        }
+    }
+    return true;
+}
+
 static G_GNUC_NORETURN void run(int pipe, BerthChildFunc func, void *func_data)
 {
-    g_autoptr(GError) error = NULL;
-    Report report = { .code = -1 };
+    GByteArray *result = g_byte_array_new();
+    GError *error = NULL;
+    Header header = { .code = SUCCESS };
 
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!func(func_data, &error)) {
-        report.code = error->code;
-        g_strlcpy(report.message, error->message, sizeof(report.message));
+    if (!func(func_data, result, &error)) {
+        g_byte_array_set_size(result, 0);
+        g_byte_array_append(result, (const guint8 *)error->message, (guint)strlen(error->message));
+        header.code = error->code;
     }
-    _exit(write(pipe, &report, sizeof(report)) == (ssize_t)sizeof(report) ? 0 : 1);
+    header.length = result->len;
+    _exit(write_all(pipe, &header, sizeof(header)) && write_all(pipe, result->data, result->len)
+              ? 0
+              : 1);
 }
 
 /* Adds the sources that watch a child which runs already. */
@@ -130,6 +179,8 @@ bool berth_child_start(sd_event *event, uint64_t usec, BerthChildFunc func, void
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make a pipe");
     reading = fds[0];
     writing = fds[1];
+    if (fcntl(reading, F_SETFL, O_NONBLOCK) < 0)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot set up a pipe");
     pid = fork();
     if (pid < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
@@ -138,7 +189,8 @@ bool berth_child_start(sd_event *event, uint64_t usec, BerthChildFunc func, void
         run(writing, func, func_data);
 
     child = g_new0(Child, 1);
-    *child = (Child){ berth_steal_fd(&reading), pid, NULL, NULL, done, done_data };
+    *child =
+        (Child){ berth_steal_fd(&reading), pid, NULL, NULL, g_byte_array_new(), done, done_data };
     r = watch(event, child, usec);
     if (r >= 0)
         return true;

@@ -6,14 +6,20 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-/** BerthChildFunc: the work. Runs in the child, which ends with it. */
-typedef bool (*BerthChildFunc)(void *userdata, GError **error);
+#define BERTH_CHILD_RESULT_MAX 65536 /* bytes that a child can report */
+
+/**
+ * BerthChildFunc: the work. Runs in the child, which ends with it.
+ * @result: what the service gets on success, at most BERTH_CHILD_RESULT_MAX bytes
+ */
+typedef bool (*BerthChildFunc)(void *userdata, GByteArray *result, GError **error);
 
 /**
  * BerthChildDone: called once in the service when the work ended or took too long.
+ * @result: (transfer none): what the child reported; NULL on error
  * @error: NULL on success
  */
-typedef void (*BerthChildDone)(const GError *error, void *userdata);
+typedef void (*BerthChildDone)(const GByteArray *result, const GError *error, void *userdata);
 
 /**
  * berth_child_start:

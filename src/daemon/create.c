@@ -10,9 +10,12 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/names.h"
+#include "daemon/ids.h"
 #include "daemon/objects.h"
+#include "daemon/owner-namespace.h"
 #include "daemon/sandboxes.h"
 #include "ipc/machine.h"
+#include "ipc/pidfd.h"
 #include "ipc/sysctls.h"
 
 #include <inttypes.h>
@@ -41,6 +44,14 @@ typedef struct {
 
     BerthIpcMode parsed_mode;
     const char *donor; /* inside mode */
+    BerthLifetime parsed_lifetime;
+    pid_t pid; /* of process */
+    uint64_t pid_start;
+
+    BerthIds ids; /* users and groups, once resolved */
+    bool resolved;
+    int ns;          /* IPC namespace for an owner other than root, once made */
+    GError *failure; /* of what was waited for */
 } Arguments;
 
 enum {
@@ -193,28 +204,24 @@ static bool check_combination(const Arguments *arguments, GError **error)
     return true;
 }
 
-/* What this version has not got: said plainly rather than ignored. */
-static bool check_supported(const Arguments *arguments, GError **error)
+static bool check_lifetime(Arguments *arguments, GError **error)
 {
-    static const unsigned later[] = { OPTION_USERS, OPTION_GROUPS, OPTION_PROCESS };
+    const char *word = arguments->lifetime ? arguments->lifetime : "explicit";
+    g_autofree char *quoted = berth_quote(word);
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(later); i++)
-        if (was_given(arguments, later[i]))
-            return berth_set_error(error, BERTH_ERROR_NOT_SUPPORTED,
-                                   "option '%s' is not supported by this version; leave it out",
-                                   options[later[i]].key);
-    if (!arguments->lifetime || g_str_equal(arguments->lifetime, "explicit"))
-        return true;
-    if (g_str_equal(arguments->lifetime, "connection") ||
-        g_str_equal(arguments->lifetime, "process"))
-        return berth_set_error(error, BERTH_ERROR_NOT_SUPPORTED,
-                               "Lifetime '%s' is not supported by this version; use 'explicit' and "
-                               "Remove the sandbox",
-                               arguments->lifetime);
-
-    g_autofree char *quoted = berth_quote(arguments->lifetime);
-    return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                           "invalid Lifetime '%s': use explicit, connection or process", quoted);
+    arguments->parsed_lifetime = berth_lifetime_from_string(word);
+    if ((int)arguments->parsed_lifetime < 0)
+        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
+                               "invalid Lifetime '%s': use explicit, connection or process",
+                               quoted);
+    if ((arguments->parsed_lifetime == BERTH_LIFETIME_PROCESS) !=
+        was_given(arguments, OPTION_PROCESS))
+        return berth_set_error(
+            error, BERTH_ERROR_INVALID_OPTION,
+            "Lifetime '%s' %s: give Process, a pidfd, with Lifetime 'process' "
+            "only",
+            quoted, arguments->process >= 0 ? "does not go with Process" : "needs Process");
+    return arguments->process < 0 || berth_pidfd_check(arguments->process, error);
 }
 
 static bool check_mode(const BerthSettings *settings, Arguments *arguments, GError **error)
@@ -239,6 +246,8 @@ bool berth_create_parse(BerthCall *call, GError **error)
     int r = sd_bus_message_read(call->message, "s", &name);
 
     arguments->process = -1;
+    arguments->ns = -1;
+    berth_ids_init(&arguments->ids);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r, "cannot read the name");
     if (*name) {
@@ -248,7 +257,8 @@ bool berth_create_parse(BerthCall *call, GError **error)
     }
     return berth_options_read(call->message, options, arguments, &arguments->seen, error) &&
            check_mode(settings, arguments, error) && check_combination(arguments, error) &&
-           check_supported(arguments, error) &&
+           check_lifetime(arguments, error) && berth_ids_check(arguments->users, "Users", error) &&
+           berth_ids_check(arguments->groups, "Groups", error) &&
            berth_check_shm_size(settings, &arguments->shm_size, error) &&
            berth_check_shm_inodes(settings, &arguments->shm_inodes, error) &&
            (!arguments->huge || berth_machine_check_huge(arguments->huge, error)) &&
@@ -258,74 +268,182 @@ bool berth_create_parse(BerthCall *call, GError **error)
            check_labels(arguments->labels, error);
 }
 
-bool berth_create_authorize(BerthCall *call, BerthRequest *request, GError **error)
+/* The donor of container:X, or NULL while there is none. */
+static BerthSandbox *look_up_donor(const BerthCall *call)
 {
     const Arguments *arguments = call->arguments;
 
-    berth_request_add(request, call->method->access.action);
+    if (arguments->parsed_mode != BERTH_IPC_MODE_CONTAINER)
+        return NULL;
+    return berth_sandboxes_find(call->daemon->sandboxes, arguments->donor, call->caller->uid, NULL);
+}
+
+static void add_demand(const BerthCall *call, BerthRequest *request, const char *action)
+{
+    const Arguments *arguments = call->arguments;
+    BerthDetails *details = berth_request_add(request, action);
+    const BerthSandbox *donor = look_up_donor(call);
+
+    details->sandbox = g_strdup(arguments->name);
+    details->mode = g_strdup(berth_ipc_mode_to_string(arguments->parsed_mode));
+    details->donor = donor ? g_strdup(donor->id) : NULL;
+    details->owner = g_strdup_printf("%u", call->caller->uid);
+}
+
+bool berth_create_authorize(BerthCall *call, BerthRequest *request, GError **error)
+{
+    const Arguments *arguments = call->arguments;
+    const BerthSandbox *donor = look_up_donor(call);
+
+    add_demand(call, request, call->method->access.action);
     if (arguments->parsed_mode == BERTH_IPC_MODE_HOST)
-        berth_request_add(request, "host-ipc");
-    if (arguments->parsed_mode == BERTH_IPC_MODE_CONTAINER)
-        berth_request_add(request, "join-sandbox");
+        add_demand(call, request, "host-ipc");
+    if (arguments->parsed_mode == BERTH_IPC_MODE_CONTAINER &&
+        !(donor && berth_sandbox_admits(donor, call->caller)))
+        berth_fill_details(berth_request_add(request, "join-sandbox"), donor);
     if (arguments->publish)
-        berth_request_add(request, "publish-sandbox");
+        add_demand(call, request, "publish-sandbox");
     return true;
 }
 
-/* The donor of container:X, which must be there and be one that can be joined. */
-static BerthSandbox *find_donor(const BerthCall *call, const char *given, GError **error)
+static bool is_subset(const GArray *ids, const GArray *of, uint32_t also)
 {
-    g_autofree char *quoted = berth_quote(given);
-    BerthSandbox *donor =
-        berth_sandboxes_find(call->daemon->sandboxes, given, call->caller->uid, NULL);
+    for (guint i = 0; i < ids->len; i++) {
+        uint32_t id = g_array_index(ids, uint32_t, i);
 
-    if (!donor) {
+        if (id != also && !berth_ids_contain(of, id))
+            return false;
+    }
+    return true;
+}
+
+/* The donor of container:X must be there, be one that can be joined, and admit whom the joiner
+ * does. */
+static BerthSandbox *find_donor(const BerthCall *call, GError **error)
+{
+    const Arguments *arguments = call->arguments;
+    g_autofree char *quoted = berth_quote(arguments->donor);
+    BerthSandbox *donor = look_up_donor(call);
+
+    if (!donor)
         berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX,
                         "the donor sandbox '%s' does not exist; List shows those that do", quoted);
-        return NULL;
-    }
-    if (berth_ipc_mode_is_handed_over(donor->mode)) {
+    else if (berth_ipc_mode_is_handed_over(donor->mode))
         berth_set_error(error, BERTH_ERROR_NOT_SHAREABLE,
                         "sandbox %s: non-shareable IPC (hint: use mode shareable for the donor "
                         "sandbox)",
-                        given);
-        return NULL;
-    }
-    return donor;
+                        quoted);
+    else if (!is_subset(arguments->ids.users, donor->ids.users, donor->owner) ||
+             !is_subset(arguments->ids.groups, donor->ids.groups, UINT32_MAX))
+        berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
+                        "Users and Groups of a sandbox that joins '%s' can only be some of those "
+                        "that the donor admits",
+                        quoted);
+    else
+        return donor;
+    return NULL;
 }
 
-static bool check_room(const BerthCall *call, GError **error)
+static bool find_process(const BerthCall *call, GError **error)
 {
-    unsigned most = call->daemon->settings->max_sandboxes;
+    const BerthPlaces *places = call->daemon->vault->places;
+    Arguments *arguments = call->arguments;
 
-    if (berth_sandboxes_count(call->daemon->sandboxes) < most)
+    if (arguments->process < 0)
         return true;
-    return berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,
-                           "there are %u sandboxes, as many as the settings allow (MaxSandboxes=); "
-                           "remove some first",
-                           berth_sandboxes_count(call->daemon->sandboxes));
+    if (!berth_pidfd_pid(places, arguments->process, &arguments->pid, error))
+        return false;
+    if (!berth_process_start(places, arguments->pid, &arguments->pid_start))
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "process %d has ended",
+                               arguments->pid);
+    return berth_pidfd_check(arguments->process, error); /* so it was that one's start */
+}
+
+/* After a wait: goes on with act, or ends with what went wrong. */
+static void resume(BerthCall *call, const GError *error)
+{
+    if (error)
+        berth_call_finish(call, BERTH_CALL_FAILED, error);
+    else
+        berth_call_resume(call);
+}
+
+static void on_ids(const GError *error, void *userdata)
+{
+    resume(userdata, error);
+}
+
+static void on_namespace(int ns, const GError *error, void *userdata)
+{
+    BerthCall *call = userdata;
+    Arguments *arguments = call->arguments;
+
+    arguments->ns = ns;
+    if (error && g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
+        arguments->failure = g_error_copy(error);
+        error = NULL;
+    }
+    resume(call, error);
+}
+
+/*
+ * What takes time, one after the other: names of users, and a namespace for an owner other than
+ * root. BERTH_CALL_REPLIED stands for "nothing more to wait for".
+ */
+static BerthVerdict prepare(BerthCall *call, GError **error)
+{
+    BerthDaemon *daemon = call->daemon;
+    Arguments *arguments = call->arguments;
+    bool pending = false;
+    bool own = arguments->parsed_mode != BERTH_IPC_MODE_HOST &&
+               arguments->parsed_mode != BERTH_IPC_MODE_CONTAINER;
+
+    if (!arguments->resolved) {
+        arguments->resolved = true;
+        if (!berth_ids_resolve(daemon->event, arguments->users, arguments->groups, &arguments->ids,
+                               &pending, on_ids, call, error))
+            return BERTH_CALL_FAILED;
+        if (pending)
+            return BERTH_CALL_WAITING;
+    }
+    if (own && call->caller->uid != 0 && arguments->ns < 0) {
+        if (!berth_owner_namespace_start(daemon->event, daemon->vault->places, call->caller,
+                                         on_namespace, call, error))
+            return BERTH_CALL_FAILED;
+        return BERTH_CALL_WAITING;
+    }
+    return BERTH_CALL_REPLIED;
 }
 
 /* Says in the end that it was the kernel, and which limit to look at. */
-static BerthVerdict try_again(BerthCall *call, GError *failure, GError **error)
+static BerthVerdict try_again(BerthCall *call, const GError *failure, GError **error)
 {
-    if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
-        if (call->tries < RETRIES) {
-            g_error_free(failure);
-            return berth_call_retry(call, RETRY_USEC, error);
-        }
-        berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED, "the kernel has no room: %s",
-                        failure->message);
-        g_error_free(failure);
+    if (call->tries < RETRIES)
+        return berth_call_retry(call, RETRY_USEC, error);
+    berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED, "the kernel has no room: %s",
+                    failure->message);
+    return BERTH_CALL_FAILED;
+}
+
+static BerthVerdict reply_sandbox(BerthCall *call, const BerthSandbox *sandbox, GError **error)
+{
+    BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
+    g_autofree char *path = berth_sandbox_path(sandbox->id);
+
+    if (!reply)
+        return BERTH_CALL_FAILED;
+    if (sd_bus_message_append(reply, "o", path) < 0) {
+        berth_set_error(error, BERTH_ERROR_FAILED, "cannot make a reply");
         return BERTH_CALL_FAILED;
     }
-    g_propagate_error(error, failure);
-    return BERTH_CALL_FAILED;
+    return berth_call_reply(call, reply, error);
 }
 
 BerthVerdict berth_create_act(BerthCall *call, GError **error)
 {
-    const Arguments *arguments = call->arguments;
+    BerthDaemon *daemon = call->daemon;
+    Arguments *arguments = call->arguments;
+    g_autoptr(GError) failure = g_steal_pointer(&arguments->failure);
     BerthSandboxSpec spec = {
         .name = arguments->name,
         .owner = call->caller->uid,
@@ -334,34 +452,45 @@ BerthVerdict berth_create_act(BerthCall *call, GError **error)
         .sysctls = arguments->sysctls,
         .labels = arguments->labels,
         .publish = arguments->publish,
+        .ns = arguments->ns,
+        .ids = &arguments->ids,
+        .lifetime = arguments->parsed_lifetime,
+        .settings = daemon->settings,
     };
-    BERTH_AUTO_MESSAGE *reply = NULL;
-    g_autofree char *path = NULL;
-    g_autoptr(GError) failure = NULL;
     BerthSandbox *sandbox;
-    int r;
+    BerthVerdict verdict;
 
-    if (!check_room(call, error))
+    if (failure)
+        return try_again(call, failure, error);
+    if (call->gone) {
+        berth_set_error(error, BERTH_ERROR_FAILED, "the caller left");
         return BERTH_CALL_FAILED;
+    }
+    if (!berth_sandboxes_check_room(daemon->sandboxes, &spec, error))
+        return BERTH_CALL_FAILED;
+    verdict = prepare(call, error);
+    if (verdict != BERTH_CALL_REPLIED)
+        return verdict;
     if (spec.mode == BERTH_IPC_MODE_CONTAINER) {
-        spec.donor = find_donor(call, arguments->donor, error);
+        spec.donor = find_donor(call, error);
         if (!spec.donor)
             return BERTH_CALL_FAILED;
     }
-    sandbox = berth_sandboxes_create(call->daemon->sandboxes, &spec, &failure);
-    if (!sandbox)
-        return try_again(call, g_steal_pointer(&failure), error);
-
-    reply = berth_call_new_reply(call, error);
-    if (!reply)
+    if (!find_process(call, error))
         return BERTH_CALL_FAILED;
-    path = berth_sandbox_path(sandbox->id);
-    r = sd_bus_message_append(reply, "o", path);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
+    spec.pid = arguments->pid;
+    spec.pid_start = arguments->pid_start;
+    if (spec.lifetime == BERTH_LIFETIME_CONNECTION) {
+        spec.peer = call->caller->name;
+        spec.bus = berth_daemon_bus_id(daemon);
     }
-    return berth_call_reply(call, reply, error);
+    sandbox = berth_sandboxes_create(daemon->sandboxes, &spec, &failure);
+    if (sandbox)
+        return reply_sandbox(call, sandbox, error);
+    if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED))
+        return try_again(call, failure, error);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return BERTH_CALL_FAILED;
 }
 
 const size_t berth_create_arguments_size = sizeof(Arguments);
@@ -380,4 +509,7 @@ void berth_create_clear(void *data)
     g_strfreev(arguments->users);
     g_strfreev(arguments->groups);
     arguments->process = berth_close(arguments->process);
+    arguments->ns = berth_close(arguments->ns);
+    berth_ids_clear(&arguments->ids);
+    g_clear_error(&arguments->failure);
 }

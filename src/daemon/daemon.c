@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where the service finds its settings.
+ * What the service knows of its surroundings: where its settings lie, which bus it is on.
  */
 
 #include "daemon/daemon.h"
@@ -30,4 +30,14 @@ BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **er
         berth_log_event(LOG_WARNING, BERTH_MESSAGE_SETTINGS_WARNING, NULL, "%s",
                         (const char *)warnings->pdata[i]);
     return settings;
+}
+
+const char *berth_daemon_bus_id(const BerthDaemon *daemon)
+{
+    static char text[SD_ID128_STRING_MAX];
+    sd_id128_t id;
+
+    if (!*text && sd_bus_get_bus_id(daemon->bus, &id) >= 0)
+        sd_id128_to_string(id, text);
+    return text;
 }

@@ -47,6 +47,23 @@ static int append_table(sd_bus_message *reply, const char *key, GHashTable *tabl
     return r;
 }
 
+/* Appends one entry whose value is `au`; @ids may be NULL. */
+static int append_ids(sd_bus_message *reply, const char *key, const GArray *ids)
+{
+    int r = sd_bus_message_open_container(reply, 'e', "sv");
+
+    if (r >= 0)
+        r = sd_bus_message_append_basic(reply, 's', key);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'v', "au");
+    if (r >= 0)
+        r = sd_bus_message_append_array(reply, 'u', ids ? ids->data : NULL,
+                                        ids ? ids->len * sizeof(uint32_t) : 0);
+    for (int depth = 0; r >= 0 && depth < 2; depth++)
+        r = sd_bus_message_close_container(reply);
+    return r;
+}
+
 static int append_stored(sd_bus_message *reply, const BerthDaemon *daemon,
                          const BerthSandbox *sandbox)
 {
@@ -61,8 +78,12 @@ static int append_stored(sd_bus_message *reply, const BerthDaemon *daemon,
         r = sd_bus_message_append(reply, "{sv}", "Donor", "o", donor);
     }
     if (r >= 0)
-        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}", "Users", "au", 0, "Groups", "au",
-                                  0, "Lifetime", "s", "explicit", "NamespaceId", "t",
+        r = append_ids(reply, "Users", sandbox->ids.users);
+    if (r >= 0)
+        r = append_ids(reply, "Groups", sandbox->ids.groups);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "Lifetime", "s",
+                                  berth_lifetime_to_string(sandbox->lifetime), "NamespaceId", "t",
                                   info->namespace_id, "PublishedPath", "s", published);
     if (r >= 0 && info->shm_device) {
         g_autofree char *device =

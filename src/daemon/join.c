@@ -7,6 +7,7 @@
  */
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "daemon/objects.h"
 #include "daemon/sandboxes.h"
 
@@ -38,6 +39,17 @@ static BerthVerdict reply_fds(BerthCall *call, const BerthSlotFds *fds, GError *
     return berth_call_reply(call, reply, error);
 }
 
+/*
+ * Whether the kernel lets @caller into the namespace: root into any, others into what lies in a
+ * user namespace of theirs. Whom it would refuse gets no descriptor of it.
+ */
+static bool may_enter(const BerthCaller *caller, const BerthSandbox *sandbox)
+{
+    const BerthContents *contents = sandbox->contents;
+
+    return caller->uid == 0 || (contents->owner == caller->uid && !contents->is_host);
+}
+
 BerthVerdict berth_join(BerthCall *call, BerthSandbox *sandbox, const char *given, GError **error)
 {
     BerthSandboxes *sandboxes = call->daemon->sandboxes;
@@ -49,5 +61,7 @@ BerthVerdict berth_join(BerthCall *call, BerthSandbox *sandbox, const char *give
     if (berth_ipc_mode_is_handed_over(sandbox->mode) &&
         !berth_sandboxes_hand_over(sandboxes, sandbox, &fds, error))
         return BERTH_CALL_FAILED;
+    if (!may_enter(call->caller, sandbox))
+        fds.ipc = berth_close(fds.ipc);
     return reply_fds(call, &fds, error);
 }

@@ -251,7 +251,10 @@ static int open_watch(GError **error)
 
 static void on_caller_gone(const char *name, void *userdata)
 {
-    berth_calls_drop_sender(userdata, name);
+    BerthDaemon *daemon = userdata;
+
+    berth_calls_drop_sender(daemon, name);
+    berth_sandboxes_peer_gone(daemon->sandboxes, name);
 }
 
 static bool take_name(BerthDaemon *daemon, GError **error)
@@ -330,6 +333,7 @@ static void stop(BerthDaemon *daemon)
     berth_idle_free(daemon->idle);
     daemon->idle = NULL;
     berth_sandboxes_free(daemon->sandboxes);
+    berth_users_free(daemon->users);
     sd_bus_flush_close_unref(daemon->bus);
     berth_vault_close(daemon->vault);
     berth_settings_unref(daemon->settings);
@@ -357,12 +361,15 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
     watch = open_watch(error);
     if (watch < 0)
         return false;
-    daemon->sandboxes = berth_sandboxes_new(daemon->event, daemon->vault, watch, &events, error);
+    daemon->users = berth_users_new();
+    daemon->sandboxes =
+        berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
     if (!daemon->sandboxes)
         return false;
     daemon->idle = berth_idle_new(daemon, options->idle_usec);
     if (!take_name(daemon, error))
         return false;
+    berth_sandboxes_check_peers(daemon->sandboxes, daemon->bus);
     berth_idle_touch(daemon);
     (void)sd_notifyf(0, "READY=1\nSTATUS=%u sandboxes", berth_sandboxes_count(daemon->sandboxes));
     return true;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "daemon/idle.h"
+#include "daemon/users.h"
 
 #include <errno.h>
 
@@ -42,6 +43,11 @@ static void call_free(BerthCall *call)
 
     g_queue_unlink(&daemon->calls, &call->link);
     sd_event_source_disable_unref(call->retry);
+    berth_polkit_cancel(call->check);
+    if (call->counted)
+        berth_users_add_pending(daemon->users, call->caller->uid, -1);
+    g_ptr_array_unref(call->granted);
+    g_free(call->asked);
     if (call->method->clear && call->arguments)
         call->method->clear(call->arguments);
     g_free(call->arguments);
@@ -79,18 +85,96 @@ static void act(BerthCall *call)
 }
 
 /* The row of the access table: what the caller needs, unless the method says it more precisely. */
-static bool authorize(BerthCall *call, GError **error)
+static bool authorize(BerthCall *call, BerthRequest *request, GError **error)
 {
     const BerthAccess *access = &call->method->access;
-    BerthRequest request = { 0 };
 
-    if (call->method->authorize) {
-        if (!call->method->authorize(call, &request, error))
-            return false;
-    } else if (access->who != BERTH_WHO_EVERYBODY) {
-        berth_request_add(&request, access->action);
+    if (call->method->authorize)
+        return call->method->authorize(call, request, error);
+    if (access->who != BERTH_WHO_EVERYBODY)
+        berth_request_add(request, access->action);
+    return true;
+}
+
+static void check_access(BerthCall *call);
+
+static void on_polkit(BerthPolkitAnswer answer, void *userdata)
+{
+    BerthCall *call = userdata;
+
+    call->check = NULL;
+    if (answer == BERTH_POLKIT_GRANTED) {
+        g_ptr_array_add(call->granted, g_steal_pointer(&call->asked));
+        check_access(call);
+        return;
     }
-    return berth_access_check(call->caller, &request, error);
+
+    g_autoptr(GError) error = NULL;
+    const BerthDemand demand = { .action = call->asking };
+
+    berth_set_refused(&error, call->caller, &demand,
+                      answer == BERTH_POLKIT_CHALLENGE
+                          ? BERTH_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
+                          : BERTH_ERROR_ACCESS_DENIED);
+    berth_call_finish(call, BERTH_CALL_FAILED, error);
+}
+
+static bool ask(BerthCall *call, const BerthDemand *demand, GError **error)
+{
+    bool interactive = sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
+
+    if (call->granted->len >= BERTH_REQUEST_MAX)
+        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                               "what was to be authorized changed meanwhile; try again");
+    call->asked = berth_demand_key(demand);
+    call->asking = demand->action;
+    call->check = berth_polkit_check(call->daemon->bus, call->caller->name, demand, interactive,
+                                     on_polkit, call, error);
+    return call->check;
+}
+
+/*
+ * Finds out anew what the call needs and asks for the first demand that was not granted yet; acts
+ * when all were. A grant holds for exactly the demand that was asked: if the object changed
+ * meanwhile, so did its demands.
+ */
+static void check_access(BerthCall *call)
+{
+    BERTH_AUTO_REQUEST request = { .n = 0 };
+    g_autoptr(GError) error = NULL;
+
+    if (!authorize(call, &request, &error)) {
+        berth_call_finish(call, BERTH_CALL_FAILED, error);
+        return;
+    }
+    for (unsigned i = 0; call->caller->uid != 0 && i < request.n; i++) {
+        g_autofree char *key = berth_demand_key(&request.demands[i]);
+
+        if (g_ptr_array_find_with_equal_func(call->granted, key, g_str_equal, NULL))
+            continue;
+        if (!ask(call, &request.demands[i], &error))
+            berth_call_finish(call, BERTH_CALL_FAILED, error);
+        return;
+    }
+    act(call);
+}
+
+/* Every call of a user other than root counts until its reply. */
+static bool count(BerthCall *call, GError **error)
+{
+    unsigned most = call->daemon->settings->max_pending_calls_per_user;
+    unsigned pending = berth_users_pending(call->daemon->users, call->caller->uid);
+
+    if (call->caller->uid == 0)
+        return true;
+    if (pending >= most)
+        return berth_set_error(error, BERTH_ERROR_LIMITS_EXCEEDED,
+                               "user %u has %u calls waiting, as many as the settings allow "
+                               "(MaxPendingCallsPerUser=); wait for their replies",
+                               call->caller->uid, pending);
+    berth_users_add_pending(call->daemon->users, call->caller->uid, 1);
+    call->counted = true;
+    return true;
 }
 
 static void on_caller(BerthCaller *caller, const GError *caller_error, void *userdata)
@@ -103,8 +187,8 @@ static void on_caller(BerthCaller *caller, const GError *caller_error, void *use
         return;
     }
     call->caller = berth_caller_ref(caller);
-    if (authorize(call, &error))
-        act(call);
+    if (count(call, &error))
+        check_access(call);
     else
         berth_call_finish(call, BERTH_CALL_FAILED, error);
 }
@@ -135,6 +219,7 @@ static int dispatch(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
     call->message = sd_bus_message_ref(message);
     call->sandbox = sandbox_of_path(sd_bus_message_get_path(message));
     call->arguments = g_malloc0(method->arguments_size);
+    call->granted = g_ptr_array_new_with_free_func(g_free);
     call->link.data = call;
     g_queue_push_tail_link(&daemon->calls, &call->link);
     berth_idle_touch(daemon);
@@ -205,6 +290,11 @@ BerthVerdict berth_call_reply_empty(BerthCall *call, GError **error)
     return reply ? berth_call_reply(call, reply, error) : BERTH_CALL_FAILED;
 }
 
+void berth_call_resume(BerthCall *call)
+{
+    act(call);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
     BerthCall *call = userdata;
@@ -241,7 +331,10 @@ void berth_calls_drop_sender(BerthDaemon *daemon, const char *sender)
         BerthCall *call = link->data;
 
         next = link->next;
-        if (call->retry && g_strcmp0(sd_bus_message_get_sender(call->message), sender) == 0)
+        if (g_strcmp0(sd_bus_message_get_sender(call->message), sender) != 0)
+            continue;
+        call->gone = true;
+        if (call->retry || call->check)
             call_free(call);
     }
 }

@@ -5,6 +5,7 @@
 #include "daemon/caller.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
+#include "daemon/polkit.h"
 
 typedef struct BerthMethod BerthMethod;
 
@@ -17,9 +18,14 @@ typedef struct {
     char *sandbox;           /* owned: ID in the object path, NULL on the root object */
     void *arguments; /* owned: method->arguments_size bytes, zeroed, cleared by method->clear */
     GList link;      /* in daemon->calls */
-    sd_event_source *retry;
+    sd_event_source *retry; /* set while it waits for another try */
     unsigned tries;
-    bool answered;
+    BerthPolkitCheck *check; /* set while polkit is asked */
+    char *asked;             /* owned: key of what it is asked */
+    const char *asking;      /* (static): its action */
+    GPtrArray *granted;      /* owned (element-type utf8): keys of what it granted */
+    bool gone;               /* the caller left the bus; the reply will go nowhere */
+    bool counted;            /* among the pending calls of its user */
 } BerthCall;
 
 /** BerthVerdict: how act ended. */
@@ -41,7 +47,10 @@ struct BerthMethod {
     size_t arguments_size;
     /* reads the arguments; must not look at any object. NULL: there are none */
     bool (*parse)(BerthCall *call, GError **error);
-    /* finds out which of the actions of the row apply, and to what; NULL: the row's own */
+    /*
+     * finds out which of the actions of the row apply, and to what; NULL: the row's own. Runs again
+     * after each answer of polkit
+     */
     bool (*authorize)(BerthCall *call, BerthRequest *request, GError **error);
     BerthVerdict (*act)(BerthCall *call, GError **error);
     void (*clear)(void *arguments);
@@ -92,6 +101,9 @@ int berth_set_bus_error(sd_bus_error *bus_error, const GError *error);
 
 /** berth_calls_drop_all: ends every waiting call without a reply, at the end of the service. */
 void berth_calls_drop_all(BerthDaemon *daemon);
+
+/** berth_call_resume: lets act of a waiting call run again, now. */
+void berth_call_resume(BerthCall *call);
 
 /**
  * berth_calls_drop_sender: ends, without a reply, the calls of @sender that wait for another try:

@@ -36,6 +36,9 @@ bool berth_describe_private(sd_bus_message *reply, const BerthDaemon *daemon,
  */
 BerthVerdict berth_join(BerthCall *call, BerthSandbox *sandbox, const char *given, GError **error);
 
+/** berth_fill_details: says what an action is about: @sandbox (nullable). */
+void berth_fill_details(BerthDetails *details, const BerthSandbox *sandbox);
+
 /**
  * berth_authorize_sandbox: adds the action of the call's row unless the caller is among those whom
  * the row exempts for @sandbox; NULL: it does not exist, which only who is allowed will learn.

@@ -36,6 +36,26 @@ static void set_labels(GKeyFile *file, GHashTable *labels)
     g_key_file_set_string_list(file, GROUP, "Labels", (const char *const *)list->pdata, list->len);
 }
 
+static void set_ids(GKeyFile *file, const char *key, const GArray *ids)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; ids && i < ids->len; i++)
+        g_string_append_printf(text, "%s%u", i ? " " : "", g_array_index(ids, uint32_t, i));
+    set_string(file, key, text->str);
+}
+
+static void set_lifetime(GKeyFile *file, const BerthSandbox *sandbox)
+{
+    if (sandbox->lifetime == BERTH_LIFETIME_EXPLICIT)
+        return;
+    set_string(file, "Lifetime", berth_lifetime_to_string(sandbox->lifetime));
+    set_string(file, "Peer", sandbox->peer);
+    set_string(file, "Bus", sandbox->bus);
+    g_key_file_set_uint64(file, GROUP, "Pid", (guint64)sandbox->pid);
+    g_key_file_set_uint64(file, GROUP, "PidStart", sandbox->pid_start);
+}
+
 char *berth_sandbox_to_record(const BerthSandbox *sandbox)
 {
     const BerthContents *contents = sandbox->contents;
@@ -55,8 +75,12 @@ char *berth_sandbox_to_record(const BerthSandbox *sandbox)
     set_string(file, "ShmHuge", sandbox->huge);
     set_string(file, "ShmNuma", sandbox->numa);
     set_labels(file, sandbox->labels);
-    if (sandbox->state == BERTH_SANDBOX_HANDED_OVER) {
-        g_key_file_set_integer(file, GROUP, "Watch", sandbox->wd);
+    set_ids(file, "Users", sandbox->ids.users);
+    set_ids(file, "Groups", sandbox->ids.groups);
+    set_lifetime(file, sandbox);
+    if (contents->wd >= 0)
+        g_key_file_set_integer(file, GROUP, "Watch", contents->wd);
+    if (sandbox->state != BERTH_SANDBOX_READY) {
         g_key_file_set_uint64(file, GROUP, "NamespaceId", contents->info.namespace_id);
         g_key_file_set_uint64(file, GROUP, "ShmDevice", contents->info.shm_device);
         g_key_file_set_uint64(file, GROUP, "ShmSize", contents->info.shm_size);
@@ -95,10 +119,32 @@ static bool get_enums(GKeyFile *file, BerthSandbox *sandbox)
 {
     g_autofree char *mode = g_key_file_get_string(file, GROUP, "Mode", NULL);
     g_autofree char *state = g_key_file_get_string(file, GROUP, "State", NULL);
+    g_autofree char *lifetime = g_key_file_get_string(file, GROUP, "Lifetime", NULL);
 
     sandbox->mode = mode ? berth_ipc_mode_from_word(mode) : BERTH_IPC_MODE_SHAREABLE;
     sandbox->state = state ? berth_sandbox_state_from_string(state) : BERTH_SANDBOX_READY;
-    return (int)sandbox->mode >= 0 && (int)sandbox->state >= 0;
+    sandbox->lifetime = lifetime ? berth_lifetime_from_string(lifetime) : BERTH_LIFETIME_EXPLICIT;
+    return (int)sandbox->mode >= 0 && (int)sandbox->state >= 0 && (int)sandbox->lifetime >= 0;
+}
+
+static GArray *get_ids(GKeyFile *file, const char *key)
+{
+    g_autofree char *text = g_key_file_get_string(file, GROUP, key, NULL);
+    g_auto(GStrv) words = text ? g_strsplit(text, " ", -1) : NULL;
+    GArray *ids = NULL;
+
+    for (char **word = words; word && *word; word++) {
+        guint64 value;
+        uint32_t id;
+
+        if (!g_ascii_string_to_unsigned(*word, 10, 0, UINT32_MAX - 1, &value, NULL))
+            continue;
+        id = (uint32_t)value;
+        if (!ids)
+            ids = g_array_new(FALSE, FALSE, sizeof(id));
+        g_array_append_val(ids, id);
+    }
+    return ids;
 }
 
 static void get_info(GKeyFile *file, BerthSlotInfo *info)
@@ -136,9 +182,15 @@ BerthSandbox *berth_sandbox_from_record(const char *id, const char *record, GErr
     contents->sysv_limit = g_key_file_get_uint64(file, GROUP, "SysvLimit", NULL);
     contents->shmall_set = g_key_file_get_boolean(file, GROUP, "ShmallSet", NULL);
     contents->is_host = sandbox->mode == BERTH_IPC_MODE_HOST;
-    if (sandbox->state == BERTH_SANDBOX_HANDED_OVER) {
-        sandbox->wd = g_key_file_get_integer(file, GROUP, "Watch", NULL);
+    sandbox->ids.users = get_ids(file, "Users");
+    sandbox->ids.groups = get_ids(file, "Groups");
+    sandbox->peer = g_key_file_get_string(file, GROUP, "Peer", NULL);
+    sandbox->bus = g_key_file_get_string(file, GROUP, "Bus", NULL);
+    sandbox->pid = (pid_t)g_key_file_get_uint64(file, GROUP, "Pid", NULL);
+    sandbox->pid_start = g_key_file_get_uint64(file, GROUP, "PidStart", NULL);
+    if (g_key_file_has_key(file, GROUP, "Watch", NULL))
+        contents->wd = g_key_file_get_integer(file, GROUP, "Watch", NULL);
+    if (sandbox->state != BERTH_SANDBOX_READY)
         get_info(file, &contents->info);
-    }
     return g_steal_pointer(&sandbox);
 }

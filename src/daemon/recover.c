@@ -21,18 +21,45 @@ static void log_lost(const char *id, const char *why)
                     "sandbox %s is lost: %s", id, why);
 }
 
-/* Finishes a hand-over and finds its watch again. */
-static bool recover_handed_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+/*
+ * The watch of a tmpfs that ends a sandbox or a charge: found in the vault while it is there, else
+ * in what the service's earlier process left. Without either it has ended, or nobody can tell any
+ * more.
+ */
+static bool find_watch(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
-    if (!berth_slot_empty(sandboxes->vault, sandbox->id, error))
+    BerthContents *contents = sandbox->contents;
+    int recorded = contents->wd;
+
+    if (!berth_slot_watch(sandboxes->vault, sandbox->id, sandboxes->watch, &contents->wd, error))
         return false;
-    if (berth_watch_has(sandboxes->vault->places->proc, sandboxes->watch, sandbox->wd))
+    if (contents->wd < 0 && recorded >= 0 &&
+        berth_watch_has(sandboxes->vault->places->proc, sandboxes->watch, recorded))
+        contents->wd = recorded;
+    return true;
+}
+
+/* Finishes a hand-over or a removal. The record stays only while its tmpfs lives. */
+static bool recover_given_away(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    if (!find_watch(sandboxes, sandbox, error) ||
+        !berth_slot_empty(sandboxes->vault, sandbox->id, error))
+        return false;
+    if (sandbox->contents->wd >= 0)
         return true;
-    /* it ended while the service was down, or nobody can tell any more when it does */
-    berth_debug("sandbox %s was handed over and is not watched any more", sandbox->id);
-    sandbox->wd = -1;
+    berth_debug("sandbox %s ended while the service was down", sandbox->id);
     (void)berth_slot_remove(sandboxes->vault, sandbox->id, NULL);
-    return berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX, "it was handed over and ended");
+    return berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX, "it has ended");
+}
+
+/* One that the service holds; charged ones are watched from their beginning. */
+static bool recover_held(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    bool charged = sandbox->owner != 0 && !*sandbox->donor && sandbox->mode != BERTH_IPC_MODE_HOST;
+
+    sandbox->contents->wd = -1;
+    return berth_slot_inspect(sandboxes->vault, sandbox->id, &sandbox->contents->info, error) &&
+           (!charged || find_watch(sandboxes, sandbox, error));
 }
 
 static BerthSandbox *recover_one(BerthSandboxes *sandboxes, const char *id, GError **error)
@@ -45,26 +72,52 @@ static BerthSandbox *recover_one(BerthSandboxes *sandboxes, const char *id, GErr
     sandbox = berth_sandbox_from_record(id, record, error);
     if (!sandbox)
         return NULL;
-    if (!(sandbox->state == BERTH_SANDBOX_HANDED_OVER
-              ? recover_handed_over(sandboxes, sandbox, error)
-              : berth_slot_inspect(sandboxes->vault, id, &sandbox->contents->info, error)))
+    if (!(sandbox->state == BERTH_SANDBOX_READY ? recover_held(sandboxes, sandbox, error)
+                                                : recover_given_away(sandboxes, sandbox, error)))
         return NULL;
     return g_steal_pointer(&sandbox);
 }
 
-/* Joiners share the contents of their base, or, if that is gone, each other's. */
+/*
+ * Joiners share the contents of their base, or, if that is gone, each other's. What is left of a
+ * removed base brings the watch.
+ */
 static void share_contents(GHashTable *bases, BerthSandbox *sandbox)
 {
     BerthContents *contents = g_hash_table_lookup(bases, sandbox->contents->base);
+    BerthContents *own = sandbox->contents;
 
     if (!contents) {
-        g_hash_table_insert(bases, sandbox->contents->base, sandbox->contents);
+        g_hash_table_insert(bases, own->base, berth_contents_ref(own));
         return;
     }
-    contents->is_host |= sandbox->contents->is_host;
-    contents->shmall_set |= sandbox->contents->shmall_set;
-    berth_contents_unref(sandbox->contents);
+    contents->is_host |= own->is_host;
+    contents->shmall_set |= own->shmall_set;
+    if (contents->wd < 0)
+        contents->wd = own->wd;
     sandbox->contents = berth_contents_ref(contents);
+    berth_contents_unref(own);
+}
+
+/* Takes a sandbox, or the charge that is left of one, into the books. */
+static void take_in(BerthSandboxes *sandboxes, GHashTable *bases, BerthSandbox *sandbox)
+{
+    g_autoptr(GError) error = NULL;
+    int wd = sandbox->contents->wd;
+
+    share_contents(bases, sandbox);
+    if (wd >= 0)
+        berth_watches_add(sandboxes, sandbox, wd);
+    if (sandbox->state == BERTH_SANDBOX_REMOVED) {
+        berth_sandbox_free(sandbox);
+        return;
+    }
+    berth_sandboxes_insert(sandboxes, sandbox);
+    if (!berth_lifetime_begin(sandboxes, sandbox, &error)) {
+        berth_info("%s", error->message);
+        if (!berth_sandboxes_remove(sandboxes, sandbox, NULL))
+            berth_err("cannot remove sandbox %s", sandbox->id);
+    }
 }
 
 static bool republish(BerthSandboxes *sandboxes, GError **error)
@@ -92,7 +145,8 @@ static bool republish(BerthSandboxes *sandboxes, GError **error)
 
 bool berth_sandboxes_recover(BerthSandboxes *sandboxes, GError **error)
 {
-    g_autoptr(GHashTable) bases = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) bases =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)berth_contents_unref);
     g_autoptr(GPtrArray) ids = berth_slots_recover(sandboxes->vault, error);
 
     if (!ids)
@@ -101,12 +155,10 @@ bool berth_sandboxes_recover(BerthSandboxes *sandboxes, GError **error)
         g_autoptr(GError) failure = NULL;
         BerthSandbox *sandbox = recover_one(sandboxes, ids->pdata[i], &failure);
 
-        if (sandbox) {
-            share_contents(bases, sandbox);
-            berth_sandboxes_insert(sandboxes, sandbox);
-        } else if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_SANDBOX)) {
+        if (sandbox)
+            take_in(sandboxes, bases, sandbox);
+        else if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_SANDBOX))
             log_lost(ids->pdata[i], failure->message);
-        }
     }
     return republish(sandboxes, error);
 }

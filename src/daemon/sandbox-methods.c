@@ -38,14 +38,27 @@ static BerthSandbox *held_sandbox(const BerthCall *call, GError **error)
     return sandbox;
 }
 
+void berth_fill_details(BerthDetails *details, const BerthSandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    details->sandbox = g_strdup(sandbox->name);
+    details->sandbox_id = g_strdup(sandbox->id);
+    details->mode = g_strdup(berth_ipc_mode_to_string(sandbox->mode));
+    details->donor = g_strdup(sandbox->donor);
+    details->owner = g_strdup_printf("%u", sandbox->owner);
+}
+
 void berth_authorize_sandbox(const BerthCall *call, const BerthSandbox *sandbox,
                              BerthRequest *request)
 {
     const BerthAccess *access = &call->method->access;
-    bool exempt = access->who >= BERTH_WHO_OWNER && sandbox && sandbox->owner == call->caller->uid;
 
-    if (!exempt)
-        berth_request_add(request, access->action);
+    if (sandbox &&
+        ((access->who >= BERTH_WHO_MEMBER && berth_sandbox_admits(sandbox, call->caller)) ||
+         (access->who >= BERTH_WHO_OWNER && sandbox->owner == call->caller->uid)))
+        return;
+    berth_fill_details(berth_request_add(request, access->action), sandbox);
 }
 
 static bool authorize_own(BerthCall *call, BerthRequest *request, GError **error)
@@ -61,7 +74,7 @@ static bool authorize_contents(BerthCall *call, BerthRequest *request, GError **
     const BerthSandbox *sandbox = berth_sandboxes_by_id(call->daemon->sandboxes, call->sandbox);
 
     if (!sandbox || sandbox->contents->owner != call->caller->uid)
-        berth_request_add(request, call->method->access.action);
+        berth_fill_details(berth_request_add(request, call->method->access.action), sandbox);
     return true;
 }
 
@@ -134,8 +147,8 @@ static BerthVerdict act_resize(BerthCall *call, GError **error)
                         berth_sandbox_title(sandbox), berth_ipc_mode_to_string(sandbox->mode));
         return BERTH_CALL_FAILED;
     }
-    if (!berth_sandboxes_resize(call->daemon->sandboxes, sandbox, arguments->size,
-                                arguments->inodes, error))
+    if (!berth_sandboxes_resize(call->daemon->sandboxes, call->daemon->settings, sandbox,
+                                arguments->size, arguments->inodes, error))
         return BERTH_CALL_FAILED;
     return berth_call_reply_empty(call, error);
 }
@@ -260,9 +273,11 @@ static BerthMethod methods[] = {
                  .arguments_size = sizeof(SysctlArguments), .parse = parse_sysctls,
                  .authorize = authorize_contents, .act = act_sysctls, .clear = clear_sysctls),
     BERTH_METHOD(BERTH_IF_SANDBOX, "Publish", "", "", "s", SD_BUS_PARAM(path),
-                 BERTH_NEEDS("publish-sandbox", BERTH_WHO_ROOT), .act = act_publish),
+                 BERTH_NEEDS("publish-sandbox", BERTH_WHO_ROOT), .authorize = authorize_own,
+                 .act = act_publish),
     BERTH_METHOD(BERTH_IF_SANDBOX, "Unpublish", "", "", "", "",
-                 BERTH_NEEDS("publish-sandbox", BERTH_WHO_ROOT), .act = act_unpublish),
+                 BERTH_NEEDS("publish-sandbox", BERTH_WHO_ROOT), .authorize = authorize_own,
+                 .act = act_unpublish),
     BERTH_METHOD(BERTH_IF_SANDBOX, "Remove", "a{sv}", SD_BUS_PARAM(options), "", "",
                  BERTH_NEEDS("manage-sandbox", BERTH_WHO_OWNER), .parse = parse_no_options,
                  .authorize = authorize_own, .act = act_remove),

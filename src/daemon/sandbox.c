@@ -14,6 +14,13 @@
 static const char *const states[_BERTH_SANDBOX_STATE_MAX] = {
     [BERTH_SANDBOX_READY] = "ready",
     [BERTH_SANDBOX_HANDED_OVER] = "handed-over",
+    [BERTH_SANDBOX_REMOVED] = "removed",
+};
+
+static const char *const lifetimes[_BERTH_LIFETIME_MAX] = {
+    [BERTH_LIFETIME_EXPLICIT] = "explicit",
+    [BERTH_LIFETIME_CONNECTION] = "connection",
+    [BERTH_LIFETIME_PROCESS] = "process",
 };
 
 const char *berth_sandbox_state_to_string(BerthSandboxState state)
@@ -30,11 +37,26 @@ BerthSandboxState berth_sandbox_state_from_string(const char *word)
     return _BERTH_SANDBOX_STATE_INVALID;
 }
 
+const char *berth_lifetime_to_string(BerthLifetime lifetime)
+{
+    g_assert(lifetime >= 0 && lifetime < _BERTH_LIFETIME_MAX);
+    return lifetimes[lifetime];
+}
+
+BerthLifetime berth_lifetime_from_string(const char *word)
+{
+    for (BerthLifetime lifetime = 0; lifetime < _BERTH_LIFETIME_MAX; lifetime++)
+        if (g_str_equal(lifetimes[lifetime], word))
+            return lifetime;
+    return _BERTH_LIFETIME_INVALID;
+}
+
 BerthContents *berth_contents_new(void)
 {
     BerthContents *contents = g_new0(BerthContents, 1);
 
     contents->refs = 1;
+    contents->wd = -1;
     return contents;
 }
 
@@ -54,7 +76,6 @@ BerthSandbox *berth_sandbox_new(void)
 {
     BerthSandbox *sandbox = g_new0(BerthSandbox, 1);
 
-    sandbox->wd = -1;
     sandbox->contents = berth_contents_new();
     return sandbox;
 }
@@ -63,7 +84,11 @@ void berth_sandbox_free(BerthSandbox *sandbox)
 {
     if (!sandbox)
         return;
+    sd_event_source_disable_unref(sandbox->process);
     berth_contents_unref(sandbox->contents);
+    berth_ids_clear(&sandbox->ids);
+    g_free(sandbox->peer);
+    g_free(sandbox->bus);
     g_clear_pointer(&sandbox->labels, g_hash_table_unref);
     g_free(sandbox->huge);
     g_free(sandbox->numa);

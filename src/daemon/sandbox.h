@@ -3,6 +3,7 @@
 
 #include "base/mode.h"
 #include "base/names.h"
+#include "daemon/ids.h"
 #include "ipc/slot.h"
 
 #include <glib.h>
@@ -17,9 +18,26 @@
 typedef enum {
     BERTH_SANDBOX_READY,
     BERTH_SANDBOX_HANDED_OVER, /* the service holds no mount and no namespace of it */
+    /*
+     * removed by a user whose shm is still in use somewhere: only the charge is left. A record in
+     * the vault can be in this state, a sandbox on the bus cannot
+     */
+    BERTH_SANDBOX_REMOVED,
     _BERTH_SANDBOX_STATE_MAX,
     _BERTH_SANDBOX_STATE_INVALID = -EINVAL,
 } BerthSandboxState;
+
+/** BerthLifetime: when a sandbox ends by itself. */
+typedef enum {
+    BERTH_LIFETIME_EXPLICIT,   /* never */
+    BERTH_LIFETIME_CONNECTION, /* when the connection that made it leaves the bus */
+    BERTH_LIFETIME_PROCESS,    /* when a process ends */
+    _BERTH_LIFETIME_MAX,
+    _BERTH_LIFETIME_INVALID = -EINVAL,
+} BerthLifetime;
+
+const char *berth_lifetime_to_string(BerthLifetime lifetime);
+BerthLifetime berth_lifetime_from_string(const char *word);
 
 const char *berth_sandbox_state_to_string(BerthSandboxState state);
 BerthSandboxState berth_sandbox_state_from_string(const char *word);
@@ -35,6 +53,7 @@ typedef struct {
     uid_t owner;                    /* of that one: changes are authorized against it */
     uint64_t sysv_limit; /* bytes that kernel.shmall may allow where there is no shm to follow */
     bool is_host;        /* the host's own */
+    int wd;              /* in the watch: when it is charged or was handed over; else -1 */
     bool shmall_set;     /* kernel.shmall was chosen and does not follow the shm size */
 } BerthContents;
 
@@ -47,11 +66,19 @@ typedef struct {
     bool published;
     bool moving; /* being handed over by a child: nothing else may be done with it */
     uid_t owner;
-    int wd; /* in the watch, when handed over; else -1 */
     uint64_t created_usec;
     char *name;         /* (nullable) */
     char *huge, *numa;  /* (nullable) as given, for the record */
     GHashTable *labels; /* (nullable) */
+    BerthIds ids;       /* who else may join */
+    BerthLifetime lifetime;
+    char *
+        peer; /* (nullable) with lifetime connection: unique name, and the ID of the bus it is on */
+    char *bus;
+    pid_t
+        pid; /* with lifetime process: the process and its start time, in clock ticks since boot */
+    uint64_t pid_start;
+    sd_event_source *process; /* watches its pidfd */
     BerthContents *contents;
 } BerthSandbox;
 

@@ -20,6 +20,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+static const BerthCharge one_sandbox = { .sandboxes = 1 };
+
 static char *name_key(uid_t owner, const char *name)
 {
     return g_strdup_printf("%u/%s", owner, name);
@@ -44,8 +46,9 @@ void berth_sandboxes_insert(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
     g_hash_table_insert(sandboxes->by_id, sandbox->id, sandbox);
     if (sandbox->name)
         g_hash_table_insert(sandboxes->by_name, name_key(sandbox->owner, sandbox->name), sandbox);
-    if (sandbox->wd >= 0)
-        g_hash_table_insert(sandboxes->by_wd, GINT_TO_POINTER(sandbox->wd), sandbox);
+    if (sandbox->lifetime == BERTH_LIFETIME_CONNECTION)
+        sandboxes->connections++;
+    berth_users_charge(sandboxes->users, sandbox->owner, &one_sandbox);
 }
 
 /* Takes @sandbox out of the indexes and frees it. */
@@ -56,47 +59,26 @@ static void forget(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
 
         g_hash_table_remove(sandboxes->by_name, key);
     }
-    if (sandbox->wd >= 0) {
-        g_hash_table_remove(sandboxes->by_wd, GINT_TO_POINTER(sandbox->wd));
-        berth_watch_remove(sandboxes->watch, sandbox->wd);
-    }
+    if (sandbox->lifetime == BERTH_LIFETIME_CONNECTION)
+        sandboxes->connections--;
+    berth_users_discharge(sandboxes->users, sandbox->owner, &one_sandbox);
     g_hash_table_remove(sandboxes->by_id, sandbox->id);
 }
 
-/* The tmpfs of a sandbox that was handed over is gone, and so is its record. */
-static void on_ended(int wd, void *userdata)
-{
-    BerthSandboxes *sandboxes = userdata;
-    BerthSandbox *sandbox = g_hash_table_lookup(sandboxes->by_wd, GINT_TO_POINTER(wd));
-    g_autoptr(GError) error = NULL;
-
-    if (sandbox && !berth_sandboxes_remove(sandboxes, sandbox, &error))
-        berth_warning("cannot forget sandbox %s: %s", sandbox->id, error->message);
-}
-
-static int on_watch(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-    berth_watch_read(fd, on_ended, userdata);
-    return 0;
-}
-
-BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, int watch,
-                                    const BerthSandboxEvents *events, GError **error)
+BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, BerthUsers *users,
+                                    int watch, const BerthSandboxEvents *events, GError **error)
 {
     BerthSandboxes *sandboxes = g_new0(BerthSandboxes, 1);
-    int r;
 
     sandboxes->vault = vault;
     sandboxes->events = *events;
     sandboxes->by_id =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)berth_sandbox_free);
     sandboxes->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    sandboxes->by_wd = g_hash_table_new(NULL, NULL);
+    sandboxes->users = users;
+    sandboxes->event = event;
     sandboxes->watch = watch;
-    r = sd_event_add_io(event, &sandboxes->watch_source, watch, EPOLLIN, on_watch, sandboxes);
-    if (r < 0)
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot watch file systems");
-    if (r < 0 || !berth_sandboxes_recover(sandboxes, error)) {
+    if (!berth_watches_begin(sandboxes, error) || !berth_sandboxes_recover(sandboxes, error)) {
         berth_sandboxes_free(sandboxes);
         return NULL;
     }
@@ -107,9 +89,7 @@ void berth_sandboxes_free(BerthSandboxes *sandboxes)
 {
     if (!sandboxes)
         return;
-    sd_event_source_disable_unref(sandboxes->watch_source);
-    berth_close(sandboxes->watch);
-    g_hash_table_unref(sandboxes->by_wd);
+    berth_watches_end(sandboxes);
     g_hash_table_unref(sandboxes->by_name);
     g_hash_table_unref(sandboxes->by_id);
     g_free(sandboxes);
@@ -192,6 +172,15 @@ static BerthSandbox *prepare(const BerthSandboxSpec *spec, GError **error)
     sandbox->huge = g_strdup(spec->shm.huge);
     sandbox->numa = g_strdup(spec->shm.numa);
     sandbox->labels = spec->labels ? g_hash_table_ref(spec->labels) : NULL;
+    if (spec->ids && spec->ids->users->len > 0)
+        sandbox->ids.users = g_array_ref(spec->ids->users);
+    if (spec->ids && spec->ids->groups->len > 0)
+        sandbox->ids.groups = g_array_ref(spec->ids->groups);
+    sandbox->lifetime = spec->lifetime;
+    sandbox->peer = g_strdup(spec->peer);
+    sandbox->bus = g_strdup(spec->bus);
+    sandbox->pid = spec->pid;
+    sandbox->pid_start = spec->pid_start;
     if (spec->donor) {
         memcpy(sandbox->donor, spec->donor->id, sizeof(sandbox->donor));
         berth_contents_unref(contents);
@@ -214,7 +203,7 @@ static bool make_slot(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
     g_autoptr(GHashTable) sysctls = g_hash_table_new(g_str_hash, g_str_equal);
     g_autofree char *shmall = g_strdup_printf("%" PRIu64, berth_slot_shmall(spec->shm.size));
     g_autofree char *record = berth_sandbox_to_record(sandbox);
-    BerthSlotSpec slot = { spec->mode, sandbox->donor, spec->shm, NULL };
+    BerthSlotSpec slot = { spec->mode, sandbox->donor, spec->shm, spec->ns, NULL };
     BerthSlotInfo info;
 
     if (!spec->donor && spec->mode != BERTH_IPC_MODE_HOST) {
@@ -235,18 +224,59 @@ static bool make_slot(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
     return true;
 }
 
+/* What @spec will cost its owner. */
+static BerthCharge charge_of(const BerthSandboxSpec *spec)
+{
+    bool has_tmpfs = spec->mode == BERTH_IPC_MODE_PRIVATE || spec->mode == BERTH_IPC_MODE_SHAREABLE;
+
+    return (BerthCharge){ 1, has_tmpfs ? spec->shm.size : 0, has_tmpfs ? spec->shm.inodes : 0 };
+}
+
+bool berth_sandboxes_check_room(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
+                                GError **error)
+{
+    const BerthCharge charge = charge_of(spec);
+    unsigned count = berth_sandboxes_count(sandboxes);
+
+    if (!berth_sandboxes_check_free(sandboxes, spec->owner, spec->name, error))
+        return false;
+    if (count >= spec->settings->max_sandboxes)
+        return berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,
+                               "there are %u sandboxes of at most %u (MaxSandboxes=); remove some "
+                               "first",
+                               count, spec->settings->max_sandboxes);
+    return berth_users_check(sandboxes->users, spec->settings, spec->owner, &charge, error);
+}
+
+/* Adds what belongs to a slot that was just made: publication, charge, end of life. */
+static bool complete(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    int wd = -1;
+
+    if (sandbox->published &&
+        !berth_publish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error))
+        return false;
+    if (sandbox->owner != 0 && !*sandbox->donor && !sandbox->contents->is_host &&
+        !berth_slot_watch(sandboxes->vault, sandbox->id, sandboxes->watch, &wd, error))
+        return false;
+    if (!berth_lifetime_begin(sandboxes, sandbox, error))
+        return false;
+    if (wd >= 0)
+        berth_watches_add(sandboxes, sandbox, wd);
+    return true;
+}
+
 BerthSandbox *berth_sandboxes_create(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
                                      GError **error)
 {
     g_autoptr(BerthSandbox) sandbox = NULL;
 
-    if (!berth_sandboxes_check_free(sandboxes, spec->owner, spec->name, error))
+    if (!berth_sandboxes_check_room(sandboxes, spec, error))
         return NULL;
     sandbox = prepare(spec, error);
     if (!sandbox || !make_slot(sandboxes, spec, sandbox, error))
         return NULL;
-    if (spec->publish &&
-        !berth_publish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error)) {
+    if (!complete(sandboxes, sandbox, error)) {
         (void)berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), NULL);
         (void)berth_slot_remove(sandboxes->vault, sandbox->id, NULL);
         return NULL;
@@ -255,6 +285,16 @@ BerthSandbox *berth_sandboxes_create(BerthSandboxes *sandboxes, const BerthSandb
     log_event(BERTH_MESSAGE_SANDBOX_CREATED, sandbox, "created");
     sandboxes->events.added(sandbox, sandboxes->events.userdata);
     return g_steal_pointer(&sandbox);
+}
+
+bool berth_sandbox_admits(const BerthSandbox *sandbox, const BerthCaller *caller)
+{
+    if (sandbox->owner == caller->uid || berth_ids_contain(sandbox->ids.users, caller->uid))
+        return true;
+    for (guint i = 0; i < caller->groups->len; i++)
+        if (berth_ids_contain(sandbox->ids.groups, g_array_index(caller->groups, gid_t, i)))
+            return true;
+    return false;
 }
 
 bool berth_sandbox_check_held(const BerthSandbox *sandbox, const char *given, GError **error)
@@ -276,7 +316,8 @@ bool berth_sandboxes_open(BerthSandboxes *sandboxes, BerthSandbox *sandbox, Bert
     return berth_slot_open(sandboxes->vault, sandbox->id, fds, error);
 }
 
-static bool write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox, GError **error)
+bool berth_sandboxes_write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox,
+                                  GError **error)
 {
     g_autofree char *record = berth_sandbox_to_record(sandbox);
 
@@ -286,20 +327,20 @@ static bool write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox,
 bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
                                const BerthSlotFds *fds, GError **error)
 {
-    int wd;
+    int wd = sandbox->contents->wd;
 
     g_assert(berth_ipc_mode_is_handed_over(sandbox->mode));
     g_assert(sandbox->state == BERTH_SANDBOX_READY);
-    if (!berth_watch_add(sandboxes->watch, fds->shm >= 0 ? fds->shm : fds->mqueue, &wd, error))
-        return false;
-    sandbox->wd = wd;
+    if (wd < 0) {
+        if (!berth_watch_add(sandboxes->watch, fds->shm >= 0 ? fds->shm : fds->mqueue, &wd, error))
+            return false;
+        berth_watches_add(sandboxes, sandbox, wd);
+    }
     sandbox->state = BERTH_SANDBOX_HANDED_OVER;
-    if (!write_record(sandboxes, sandbox, error)) {
-        sandbox->wd = -1;
+    if (!berth_sandboxes_write_record(sandboxes, sandbox, error)) {
         sandbox->state = BERTH_SANDBOX_READY;
         return false;
     }
-    g_hash_table_insert(sandboxes->by_wd, GINT_TO_POINTER(wd), sandbox);
     /* from here on it is the caller's; what cannot be unmounted now is when the service starts
      * again */
     if (!berth_slot_empty(sandboxes->vault, sandbox->id, NULL))
@@ -325,17 +366,34 @@ static char *shmall_for(BerthSandboxes *sandboxes, const BerthSandbox *sandbox, 
     return g_strdup_printf("%" PRIu64, most);
 }
 
-bool berth_sandboxes_resize(BerthSandboxes *sandboxes, BerthSandbox *sandbox, uint64_t size,
-                            uint64_t inodes, GError **error)
+/* Whether the owner may have the new limits; what shrinks is always allowed. */
+static bool check_growth(BerthSandboxes *sandboxes, const BerthSettings *settings,
+                         const BerthContents *contents, uint64_t size, uint64_t inodes,
+                         GError **error)
+{
+    const BerthSlotInfo *info = &contents->info;
+    const BerthCharge more = {
+        0,
+        size > info->shm_size ? size - info->shm_size : 0,
+        inodes > info->shm_inodes ? inodes - info->shm_inodes : 0,
+    };
+
+    return berth_users_check(sandboxes->users, settings, contents->owner, &more, error);
+}
+
+bool berth_sandboxes_resize(BerthSandboxes *sandboxes, const BerthSettings *settings,
+                            BerthSandbox *sandbox, uint64_t size, uint64_t inodes, GError **error)
 {
     BerthContents *contents = sandbox->contents;
     g_autofree char *shmall = shmall_for(sandboxes, sandbox, size);
     GHashTableIter iter;
     BerthSandbox *other;
 
-    if (!berth_slot_resize(sandboxes->vault, sandbox->id, size, inodes, shmall, error) ||
+    if (!check_growth(sandboxes, settings, contents, size, inodes, error) ||
+        !berth_slot_resize(sandboxes->vault, sandbox->id, size, inodes, shmall, error) ||
         !berth_slot_inspect(sandboxes->vault, sandbox->id, &contents->info, error))
         return false;
+    berth_watches_resized(sandboxes, contents);
     g_hash_table_iter_init(&iter, sandboxes->by_id);
     while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&other))
         if (other->contents == contents)
@@ -363,7 +421,7 @@ bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbo
     }
     if (g_hash_table_contains(sysctls, "kernel.shmall") && !sandbox->contents->shmall_set) {
         sandbox->contents->shmall_set = true;
-        return write_record(sandboxes, sandbox, error);
+        return berth_sandboxes_write_record(sandboxes, sandbox, error);
     }
     return true;
 }
@@ -380,7 +438,7 @@ static bool set_published(BerthSandboxes *sandboxes, BerthSandbox *sandbox, bool
     if (sandbox->published == published)
         return true;
     sandbox->published = published;
-    return write_record(sandboxes, sandbox, error);
+    return berth_sandboxes_write_record(sandboxes, sandbox, error);
 }
 
 bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
@@ -393,15 +451,38 @@ bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
     return set_published(sandboxes, sandbox, false, error);
 }
 
+/*
+ * Whether the tmpfs of @sandbox is charged to its owner and was made for it: then what is left of
+ * it after a removal is the charge, until nobody uses it any more.
+ */
+static bool leaves_charge(const BerthSandbox *sandbox)
+{
+    return sandbox->contents->owner != 0 && sandbox->contents->wd >= 0 &&
+           g_str_equal(sandbox->contents->base, sandbox->id);
+}
+
 bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
+    BerthSandboxState state = sandbox->state;
+
     if (sandbox->published &&
         !berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error))
         return false;
-    if (!berth_slot_remove(sandboxes->vault, sandbox->id, error))
-        return false;
+    if (leaves_charge(sandbox)) {
+        sandbox->state = BERTH_SANDBOX_REMOVED;
+        if (!berth_sandboxes_write_record(sandboxes, sandbox, error) ||
+            !berth_slot_empty(sandboxes->vault, sandbox->id, error)) {
+            sandbox->state = state;
+            return false;
+        }
+    } else {
+        if (!berth_slot_remove(sandboxes->vault, sandbox->id, error))
+            return false;
+        berth_watches_drop(sandboxes, sandbox->contents, sandbox->id);
+    }
     log_event(BERTH_MESSAGE_SANDBOX_REMOVED, sandbox, "removed");
     sandboxes->events.removed(sandbox, sandboxes->events.userdata);
     forget(sandboxes, sandbox);
+    berth_watches_read(sandboxes);
     return true;
 }

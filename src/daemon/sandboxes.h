@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/caller.h"
 #include "daemon/daemon.h"
 #include "daemon/sandbox.h"
+#include "daemon/users.h"
 
 /** BerthSandboxEvents: how changes get onto the bus. */
 typedef struct {
@@ -23,19 +25,26 @@ typedef struct {
     GHashTable *sysctls; /* (nullable) checked */
     GHashTable *labels;  /* (nullable); a reference is kept */
     bool publish;
+    int ns;              /* IPC namespace of the owner, or -1 */
+    const BerthIds *ids; /* (nullable); copied */
+    BerthLifetime lifetime;
+    const char *peer, *bus; /* with connection */
+    pid_t pid;              /* with process */
+    uint64_t pid_start;
+    const BerthSettings *settings; /* whose limits hold */
 } BerthSandboxSpec;
 
 /**
  * berth_sandboxes_new: recovers what is in the vault, finishes what was interrupted, and
  * republishes.
- * @vault: (transfer none)
+ * @vault, @users: (transfer none)
  * @watch: (transfer full): from berth_watch_new(), or the one an earlier process left
  * @events: (transfer none): copied
  *
  * Returns: (transfer full): the sandboxes, or NULL.
  */
-BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, int watch,
-                                    const BerthSandboxEvents *events, GError **error);
+BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, BerthUsers *users,
+                                    int watch, const BerthSandboxEvents *events, GError **error);
 void berth_sandboxes_free(BerthSandboxes *sandboxes);
 
 unsigned berth_sandboxes_count(BerthSandboxes *sandboxes);
@@ -56,6 +65,13 @@ BerthSandbox *berth_sandboxes_find(BerthSandboxes *sandboxes, const char *text, 
 
 /** berth_sandboxes_check_free: @error: BERTH_ERROR_SANDBOX_EXISTS when @owner has a @name. */
 bool berth_sandboxes_check_free(BerthSandboxes *sandboxes, uid_t owner, const char *name,
+                                GError **error);
+
+/**
+ * berth_sandboxes_check_room: whether what @spec wants is free and within the limits.
+ * @error: BERTH_ERROR_SANDBOX_EXISTS, BERTH_ERROR_QUOTA_EXCEEDED
+ */
+bool berth_sandboxes_check_room(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
                                 GError **error);
 
 /**
@@ -89,8 +105,8 @@ bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
                                const BerthSlotFds *fds, GError **error);
 
 /** berth_sandboxes_resize: @size: bytes; @inodes: 0 keeps them. */
-bool berth_sandboxes_resize(BerthSandboxes *sandboxes, BerthSandbox *sandbox, uint64_t size,
-                            uint64_t inodes, GError **error);
+bool berth_sandboxes_resize(BerthSandboxes *sandboxes, const BerthSettings *settings,
+                            BerthSandbox *sandbox, uint64_t size, uint64_t inodes, GError **error);
 /** berth_sandboxes_set_sysctls: @sysctls: checked names and values. All or nothing. */
 bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
                                  GHashTable *sysctls, GError **error);
@@ -98,3 +114,15 @@ bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, G
 bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
 /** berth_sandboxes_remove: removes @sandbox, which is then freed. */
 bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
+
+/** berth_sandbox_admits: Returns: whether @caller is owner or member of @sandbox. */
+bool berth_sandbox_admits(const BerthSandbox *sandbox, const BerthCaller *caller);
+
+/** berth_sandboxes_peer_gone: ends the sandboxes whose lifetime is the connection @name. */
+void berth_sandboxes_peer_gone(BerthSandboxes *sandboxes, const char *name);
+
+/**
+ * berth_sandboxes_check_peers: after a restart: ends the sandboxes of connections that are not on
+ * @bus any more, as soon as the bus says so.
+ */
+void berth_sandboxes_check_peers(BerthSandboxes *sandboxes, sd_bus *bus);

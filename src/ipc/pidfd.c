@@ -62,21 +62,50 @@ static bool read_owner(int mnt, uid_t *owner)
     return user >= 0 && ioctl(user, NS_GET_OWNER_UID, owner) == 0;
 }
 
+bool berth_pidfd_pid(const BerthPlaces *places, int pidfd, pid_t *pid, GError **error)
+{
+    if (!berth_pidfd_check(pidfd, error))
+        return false;
+    if (!read_pid(places->proc, pidfd, pid))
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS,
+                               "the file descriptor given as process is not a pidfd; open one with "
+                               "pidfd_open(2)");
+    if (*pid == 0)
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS,
+                               "the process lies outside of the service's PID namespace");
+    return true;
+}
+
+bool berth_process_start(const BerthPlaces *places, pid_t pid, uint64_t *start)
+{
+    char path[64], text[2048];
+    BERTH_AUTO_FD fd = -1;
+    const char *p;
+    ssize_t n;
+
+    g_snprintf(path, sizeof(path), "%d/stat", pid);
+    fd = openat(places->proc, path, O_RDONLY | O_CLOEXEC);
+    n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    p = strrchr(text, ')'); /* the name before it can hold anything */
+    for (int field = 2; p && field < 22; field++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return false;
+    *start = g_ascii_strtoull(p + 1, NULL, 10);
+    return true;
+}
+
 bool berth_target_open(const BerthPlaces *places, int pidfd, BerthTarget *target, GError **error)
 {
     BERTH_AUTO_TARGET found = BERTH_TARGET_INIT;
     char path[64];
 
-    if (!berth_pidfd_check(pidfd, error))
-        return false;
     found.pidfd = pidfd;
-    if (!read_pid(places->proc, pidfd, &found.pid))
-        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS,
-                               "the file descriptor given as process is not a pidfd; open one with "
-                               "pidfd_open(2)");
-    if (found.pid == 0)
-        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS,
-                               "the process lies outside of the service's PID namespace");
+    if (!berth_pidfd_pid(places, pidfd, &found.pid, error))
+        return false;
     g_snprintf(path, sizeof(path), "%d/ns/mnt", found.pid);
     found.mnt = found.pid > 0 ? openat(places->proc, path, O_RDONLY | O_CLOEXEC) : -1;
 

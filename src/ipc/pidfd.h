@@ -3,6 +3,8 @@
 
 #include "ipc/places.h"
 
+#include <stdint.h>
+
 #include <sys/types.h>
 
 /** BerthTarget: a process and its mount namespace, found through a pidfd. */
@@ -26,6 +28,15 @@ void berth_target_clear(BerthTarget *target);
  * @error: BERTH_ERROR_INVALID_ARGS: no pidfd, or its process has ended
  */
 bool berth_pidfd_check(int pidfd, GError **error);
+
+/** berth_pidfd_pid: @pid: (out): the process of @pidfd, in the service's PID namespace. */
+bool berth_pidfd_pid(const BerthPlaces *places, int pidfd, pid_t *pid, GError **error);
+
+/**
+ * berth_process_start: @start: (out): when process @pid started, in clock ticks since boot
+ * (proc(5), stat, field 22). PID and start time together name a process.
+ */
+bool berth_process_start(const BerthPlaces *places, pid_t pid, uint64_t *start);
 
 /**
  * berth_target_open:

@@ -22,6 +22,7 @@
 #include "ipc/mounts.h"
 #include "ipc/mqueue.h"
 #include "ipc/sysctls.h"
+#include "ipc/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,7 +98,7 @@ static int clone_private(const char *path, GError **error)
     return berth_steal_fd(&tree);
 }
 
-/* private, shareable, none: a namespace of its own. */
+/* private, shareable, none: a namespace of its own, new unless @spec brings one. */
 static bool make_own(const BerthVault *vault, const BerthSlotSpec *spec, BerthSlotFds *parts,
                      GError **error)
 {
@@ -109,7 +110,8 @@ static bool make_own(const BerthVault *vault, const BerthSlotSpec *spec, BerthSl
         if (parts->shm < 0)
             return false;
     }
-    if (!berth_step_new_ipc(&step, vault->places, &full, error) ||
+    if (!(spec->ns >= 0 ? berth_step_ipc(&step, vault->places, spec->ns, error)
+                        : berth_step_new_ipc(&step, vault->places, &full, error)) ||
         !write_sysctls(vault, spec->sysctls, error))
         return false;
     parts->ipc =
@@ -325,6 +327,24 @@ bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error)
     BERTH_AUTO_STEP step = { 0 };
 
     return berth_vault_step(vault, &step, error) && strip(BERTH_VAULT_SLOTS, id, error);
+}
+
+bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    BERTH_AUTO_FD shm = -1;
+    SlotPath path;
+
+    *wd = -1;
+    if (!berth_vault_step(vault, &step, error))
+        return false;
+    slot_path(path, BERTH_VAULT_SLOTS, id, "shm");
+    if (!berth_is_mount_root(AT_FDCWD, path))
+        return true;
+    shm = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (shm < 0)
+        return set_failed(error, id, "open the shm");
+    return berth_watch_add(watch, shm, wd, error);
 }
 
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error)

@@ -13,6 +13,7 @@ typedef struct {
     BerthIpcMode mode;   /* resolved: not BERTH_IPC_MODE_DEFAULT */
     const char *donor;   /* ID of a sandbox in the vault, with BERTH_IPC_MODE_CONTAINER */
     BerthShmSpec shm;    /* with private, shareable; its size bounds SysV memory with none too */
+    int ns;              /* an IPC namespace to take, or -1: a new one is made. Not owned */
     GHashTable *sysctls; /* (nullable) (element-type utf8 utf8): checked ones, none with host */
 } BerthSlotSpec;
 
@@ -75,6 +76,11 @@ bool berth_slot_open(const BerthVault *vault, const char *id, BerthSlotFds *fds,
  * record stays.
  */
 bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error);
+
+/**
+ * berth_slot_watch: watches the shm of a slot, see berth_watch_add(). @wd: -1 when there is none.
+ */
+bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error);
 
 /** berth_slot_remove: removes a slot with all that is in it. None there is success. */
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error);
