@@ -7,10 +7,19 @@
 
 #include "base/log.h"
 #include "base/messages.h"
+#include "daemon/declared.h"
 #include "daemon/directories.h"
 #include "ipc/machine.h"
+#include "settings/declared.h"
 
-BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **error)
+static void log_warnings(const GPtrArray *warnings)
+{
+    for (guint i = 0; i < warnings->len; i++)
+        berth_log_event(LOG_WARNING, BERTH_MESSAGE_SETTINGS_WARNING, NULL, "%s",
+                        (const char *)warnings->pdata[i]);
+}
+
+bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
 {
     g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *configuration = berth_directory(BERTH_DIRECTORY_CONFIGURATION);
@@ -20,16 +29,24 @@ BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **er
     const char *const directories[] = { configuration, volatile_settings, "/usr/lib/berth", NULL };
     const BerthSettingsPaths paths = { directories, state, daemon->mode_option,
                                        daemon->mode_option_by };
-    BerthSettings *settings;
+    g_autoptr(BerthSettings) settings = NULL;
+    g_autoptr(GPtrArray) declared = NULL;
     uint64_t memory;
 
     if (!berth_machine_memory(&memory, error))
-        return NULL;
+        return false;
     settings = berth_settings_load(&paths, memory, warnings, error);
-    for (guint i = 0; settings && i < warnings->len; i++)
-        berth_log_event(LOG_WARNING, BERTH_MESSAGE_SETTINGS_WARNING, NULL, "%s",
-                        (const char *)warnings->pdata[i]);
-    return settings;
+    if (!settings)
+        return false;
+    declared = berth_declared_load(directories, memory, warnings, error);
+    if (!declared || !berth_declared_check(settings, declared, error))
+        return false;
+    log_warnings(warnings);
+    berth_settings_unref(daemon->settings);
+    g_clear_pointer(&daemon->declared, g_ptr_array_unref);
+    daemon->settings = g_steal_pointer(&settings);
+    daemon->declared = g_steal_pointer(&declared);
+    return true;
 }
 
 const char *berth_daemon_bus_id(const BerthDaemon *daemon)

@@ -20,11 +20,13 @@ typedef struct {
     sd_bus *bus;
     BerthVault *vault;
     BerthSettings *settings;    /* in force */
+    GPtrArray *declared;        /* (element-type BerthDeclared) of sandboxes.d, in force */
     BerthSandboxes *sandboxes;  /* every sandbox, see sandboxes.h */
     BerthUsers *users;          /* what each user has, see users.h */
     BerthCallers *callers;      /* who is at the other end, see caller.h */
     BerthIdle *idle;            /* see idle.h */
     GQueue calls;               /* calls that wait for something, see method.h */
+    bool serving;               /* the objects are on the bus: changes are announced */
     const char *mode_option;    /* value of --default-ipc-mode, or NULL */
     const char *mode_option_by; /* which of its two names was used */
 } BerthDaemon;
@@ -36,9 +38,8 @@ typedef struct {
 const char *berth_daemon_bus_id(const BerthDaemon *daemon);
 
 /**
- * berth_daemon_load_settings: reads the settings for @daemon; the environment says where from.
- * Warnings are logged.
- *
- * Returns: (transfer full): the settings, or NULL; what is in force is not touched.
+ * berth_daemon_load_settings: reads settings and declared sandboxes of @daemon and puts them into
+ * force, all or nothing; the environment says where they lie. Warnings are logged.
+ * @error: BERTH_ERROR_SETTINGS_INVALID; then what is in force is kept
  */
-BerthSettings *berth_daemon_load_settings(const BerthDaemon *daemon, GError **error);
+bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error);

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "daemon/confine.h"
+#include "daemon/declared.h"
 #include "daemon/directories.h"
 #include "daemon/idle.h"
 #include "daemon/objects.h"
@@ -271,6 +273,7 @@ static bool take_name(BerthDaemon *daemon, GError **error)
         r = berth_log_control_register(daemon);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot register the objects");
+    daemon->serving = true;
     r = sd_bus_attach_event(daemon->bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
     if (r >= 0)
         r = sd_bus_request_name(daemon->bus, BERTH_BUS_NAME, 0);
@@ -296,9 +299,13 @@ static bool connect_bus(BerthDaemon *daemon, GError **error)
     return true;
 }
 
+static void on_nothing(void *userdata)
+{
+}
+
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-    (void)berth_manager_reload(userdata, NULL); /* it logs */
+    (void)berth_manager_reload(userdata, on_nothing, NULL, NULL); /* it logs */
     return 0;
 }
 
@@ -337,7 +344,26 @@ static void stop(BerthDaemon *daemon)
     sd_bus_flush_close_unref(daemon->bus);
     berth_vault_close(daemon->vault);
     berth_settings_unref(daemon->settings);
+    g_ptr_array_unref(daemon->declared);
     sd_event_unref(daemon->event);
+}
+
+static void on_declared(void *userdata)
+{
+    *(bool *)userdata = true;
+}
+
+/* Before the bus name is taken: nobody can take a declared name, and units find what they need. */
+static bool make_declared(BerthDaemon *daemon, GError **error)
+{
+    bool done = false;
+    int r = 0;
+
+    berth_declared_apply(daemon, on_declared, &done);
+    while (!done && r >= 0)
+        r = sd_event_run(daemon->event, UINT64_MAX);
+    return r >= 0 ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make declared sandboxes");
 }
 
 static bool start(BerthDaemon *daemon, const Options *options, const char *runtime, GError **error)
@@ -366,6 +392,8 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
         berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
     if (!daemon->sandboxes)
         return false;
+    if (!make_declared(daemon, error))
+        return false;
     daemon->idle = berth_idle_new(daemon, options->idle_usec);
     if (!take_name(daemon, error))
         return false;
@@ -382,17 +410,17 @@ static int serve(const Options *options, const char *runtime)
     BERTH_AUTO_FD lock = -1;
     int r = EXIT_FAILURE;
 
-    daemon.settings = berth_daemon_load_settings(&daemon, &error);
-    if (!daemon.settings) {
+    if (!berth_daemon_load_settings(&daemon, &error)) {
         berth_log_event(LOG_ERR, BERTH_MESSAGE_SETTINGS_INVALID, NULL, "%s", error->message);
         return EXIT_FAILURE;
     }
     if (options->check_config) {
         berth_settings_unref(daemon.settings);
+        g_ptr_array_unref(daemon.declared);
         return EXIT_SUCCESS;
     }
     lock = take_lock(runtime, &error);
-    if (lock >= 0 && start(&daemon, options, runtime, &error))
+    if (lock >= 0 && berth_confine(&error) && start(&daemon, options, runtime, &error))
         r = sd_event_loop(daemon.event);
     else
         berth_err("%s", error->message);

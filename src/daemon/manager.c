@@ -49,29 +49,37 @@ static void announce(BerthDaemon *daemon)
         berth_warning("cannot announce the new settings: %s", g_strerror(-r));
 }
 
-bool berth_manager_reload(BerthDaemon *daemon, GError **error)
+bool berth_manager_reload(BerthDaemon *daemon, BerthDeclaredDone done, void *userdata,
+                          GError **error)
 {
+    g_autoptr(GPtrArray) before = g_ptr_array_ref(daemon->declared);
     g_autoptr(GError) failure = NULL;
-    BerthSettings *settings = berth_daemon_load_settings(daemon, &failure);
 
-    if (!settings) {
+    if (!berth_daemon_load_settings(daemon, &failure)) {
         berth_log_event(LOG_ERR, BERTH_MESSAGE_SETTINGS_INVALID, NULL,
                         "the settings in force are kept: %s", failure->message);
         g_propagate_error(error, g_steal_pointer(&failure));
         return false;
     }
-    berth_settings_unref(daemon->settings);
-    daemon->settings = settings;
     berth_log_event(LOG_INFO, BERTH_MESSAGE_SETTINGS_CHANGED, NULL, "settings read again");
     announce(daemon);
+    berth_declared_report_dropped(daemon, before);
+    berth_declared_apply(daemon, done, userdata);
     return true;
+}
+
+static void on_reloaded(void *userdata)
+{
+    BerthCall *call = userdata;
+    g_autoptr(GError) error = NULL;
+
+    berth_call_finish(call, berth_call_reply_empty(call, &error), error);
 }
 
 static BerthVerdict act_reload(BerthCall *call, GError **error)
 {
-    if (!berth_manager_reload(call->daemon, error))
-        return BERTH_CALL_FAILED;
-    return berth_call_reply_empty(call, error);
+    return berth_manager_reload(call->daemon, on_reloaded, call, error) ? BERTH_CALL_WAITING
+                                                                        : BERTH_CALL_FAILED;
 }
 
 static const BerthOption no_options[] = { { NULL } };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/daemon.h"
+#include "daemon/declared.h"
 #include "daemon/method.h"
 #include "daemon/sandbox.h"
 
@@ -14,8 +15,13 @@ int berth_sandboxes_register(BerthDaemon *daemon);   /* sandboxes-methods.c */
 int berth_sandbox_register(BerthDaemon *daemon);     /* sandbox-methods.c */
 int berth_log_control_register(BerthDaemon *daemon); /* log-control.c */
 
-/** berth_manager_reload: reads the settings again, all or nothing, and announces them. */
-bool berth_manager_reload(BerthDaemon *daemon, GError **error);
+/**
+ * berth_manager_reload: reads the settings again, all or nothing, and announces them; @done is
+ * called when declared sandboxes are what they should be, perhaps before this returns. Not on
+ * failure.
+ */
+bool berth_manager_reload(BerthDaemon *daemon, BerthDeclaredDone done, void *userdata,
+                          GError **error);
 
 /** berth_sandbox_announce_…: tell the bus, as BerthSandboxEvents; @userdata is the daemon. */
 void berth_sandbox_announce_added(const BerthSandbox *sandbox, void *userdata);

@@ -9,9 +9,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "daemon/attach.h"
-#include "daemon/create.h"
 #include "daemon/objects.h"
 #include "daemon/sandboxes.h"
+#include "daemon/wanted.h"
 #include "ipc/publish.h"
 
 #include <string.h>
@@ -397,6 +397,8 @@ void berth_sandbox_announce_added(const BerthSandbox *sandbox, void *userdata)
     BerthDaemon *daemon = userdata;
     g_autofree char *path = berth_sandbox_path(sandbox->id);
 
+    if (!daemon->serving)
+        return;
     check_announced(sd_bus_emit_interfaces_added(daemon->bus, path, BERTH_IF_SANDBOX, NULL));
 }
 
@@ -405,6 +407,8 @@ void berth_sandbox_announce_removed(const BerthSandbox *sandbox, void *userdata)
     BerthDaemon *daemon = userdata;
     g_autofree char *path = berth_sandbox_path(sandbox->id);
 
+    if (!daemon->serving)
+        return;
     check_announced(sd_bus_emit_interfaces_removed(daemon->bus, path, BERTH_IF_SANDBOX, NULL));
 }
 
@@ -414,6 +418,8 @@ void berth_sandbox_announce_changed(const BerthSandbox *sandbox, const char *pro
     BerthDaemon *daemon = userdata;
     g_autofree char *path = berth_sandbox_path(sandbox->id);
 
+    if (!daemon->serving)
+        return;
     check_announced(
         sd_bus_emit_properties_changed(daemon->bus, path, BERTH_IF_SANDBOX, property, NULL));
 }

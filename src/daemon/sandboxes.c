@@ -426,6 +426,21 @@ bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbo
     return true;
 }
 
+bool berth_sandboxes_set_ids(BerthSandboxes *sandboxes, BerthSandbox *sandbox, const BerthIds *ids,
+                             GError **error)
+{
+    BerthIds before = sandbox->ids;
+
+    sandbox->ids = (BerthIds){ g_array_ref(ids->users), g_array_ref(ids->groups) };
+    if (!berth_sandboxes_write_record(sandboxes, sandbox, error)) {
+        berth_ids_clear(&sandbox->ids);
+        sandbox->ids = before;
+        return false;
+    }
+    berth_ids_clear(&before);
+    return true;
+}
+
 /* Publishes or not, and remembers it; undone when it cannot be remembered. */
 static bool set_published(BerthSandboxes *sandboxes, BerthSandbox *sandbox, bool published,
                           GError **error)

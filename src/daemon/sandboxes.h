@@ -110,6 +110,9 @@ bool berth_sandboxes_resize(BerthSandboxes *sandboxes, const BerthSettings *sett
 /** berth_sandboxes_set_sysctls: @sysctls: checked names and values. All or nothing. */
 bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
                                  GHashTable *sysctls, GError **error);
+/** berth_sandboxes_set_ids: @ids: who else may join from now on; what was given out stays out. */
+bool berth_sandboxes_set_ids(BerthSandboxes *sandboxes, BerthSandbox *sandbox, const BerthIds *ids,
+                             GError **error);
 bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
 bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
 /** berth_sandboxes_remove: removes @sandbox, which is then freed. */

@@ -47,6 +47,8 @@ void berth_settings_unref(BerthSettings *settings)
 {
     Settings *self = (Settings *)settings;
 
+    if (!self)
+        return;
     g_assert(self->references > 0);
     if (--self->references > 0)
         return;

@@ -84,6 +84,7 @@ BerthSettings *berth_settings_from_lines(const BerthSettingsPaths *paths, uint64
                                          GError **error);
 
 BerthSettings *berth_settings_ref(BerthSettings *settings);
+/** berth_settings_unref: @settings: (nullable) */
 void berth_settings_unref(BerthSettings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthSettings, berth_settings_unref)
 
