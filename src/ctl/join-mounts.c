@@ -46,16 +46,12 @@ static bool enter_by_user_namespace(int ipc, GError **error)
 {
     BERTH_AUTO_FD owner = ioctl(ipc, NS_GET_USERNS);
 
-    if (owner < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_ACCESS_DENIED, errno,
-                                     "cannot enter the sandbox's namespace: it belongs to another "
-                                     "user, or to one outside of this user namespace");
-    if (setns(owner, CLONE_NEWUSER) < 0 || setns(ipc, CLONE_NEWIPC) < 0)
-        return berth_set_error_errno(
-            error, BERTH_ERROR_ACCESS_DENIED, errno,
-            "cannot enter the user namespace that owns the sandbox's; only "
-            "its owner and root can");
-    return true;
+    if (owner >= 0 && setns(owner, CLONE_NEWUSER) == 0 && setns(ipc, CLONE_NEWIPC) == 0)
+        return true;
+    berth_debug("the user namespace cannot be entered: %s", g_strerror(errno));
+    return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                           "cannot enter the sandbox: its namespace belongs to another user; only "
+                           "the owner and root can enter");
 }
 
 static bool enter_namespace(int ipc, GError **error)
@@ -199,8 +195,7 @@ bool ctl_join_enter(const CtlJoin *join, GError **error)
 
     if (in_namespace(join)) {
         /* the machine's own, mode host: nothing to change, and no privilege needed */
-        if (join->shm >= 0 && is_same(join->shm, SHM_DIRECTORY) &&
-            (join->mqueue < 0 || is_same(join->mqueue, MQUEUE_DIRECTORY)))
+        if (join->shm >= 0 && is_same(join->shm, SHM_DIRECTORY))
             return true;
     } else if (!enter_namespace(join->ipc, error)) {
         return false;

@@ -86,25 +86,24 @@ static void pass_on(pid_t child, const struct signalfd_siginfo *info)
 }
 
 /*
- * Whether we have the terminal, or the command has it in a group of its own, as an interactive
- * shell does: then a shell waits behind us that can continue us.
- */
-static bool is_in_foreground(pid_t child)
-{
-    BERTH_AUTO_FD terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    pid_t group = terminal >= 0 ? tcgetpgrp(terminal) : -1;
-
-    return group > 0 && (group == getpgrp() || group == getpgid(child));
-}
-
-/*
- * A program that was stopped by a debugger or a freezer (SIGSTOP without a terminal) is continued
- * by the same hand, which knows nothing of us: stopping too would leave us asleep for good.
+ * Stops this process after the command was stopped, until somebody continues it.
+ *
+ * A program that a debugger or a freezer stopped (SIGSTOP without a terminal) is continued by the
+ * same hand, which knows nothing of us: stopping too would leave us asleep for good. With the
+ * terminal a shell waits behind us. It gives the terminal back to this process group only: a
+ * command that had it in a group of its own, as an interactive shell does, gets it from here.
  */
 static void follow_stop(pid_t child, int signal)
 {
-    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU || is_in_foreground(child))
-        raise(SIGSTOP);
+    BERTH_AUTO_FD terminal = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    pid_t before = terminal >= 0 ? tcgetpgrp(terminal) : -1, group = getpgid(child);
+    bool had_terminal = before > 0 && (before == getpgrp() || before == group);
+
+    if (signal == SIGSTOP && !had_terminal)
+        return;
+    raise(SIGSTOP);
+    if (had_terminal && before != getpgrp() && tcgetpgrp(terminal) == getpgrp())
+        (void)tcsetpgrp(terminal, before);
 }
 
 /* Returns: the exit status of @child, or -1 while it lives. */

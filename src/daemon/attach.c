@@ -54,7 +54,10 @@ bool berth_attach_authorize(BerthCall *call, BerthRequest *request, GError **err
     Arguments *arguments = call->arguments;
     const BerthSandbox *sandbox = berth_sandboxes_by_id(call->daemon->sandboxes, call->sandbox);
 
-    if (!berth_target_open(call->daemon->vault->places, arguments->process, &arguments->target,
+    /* once: what polkit was asked about is what will be entered, wherever the process goes
+     * meanwhile */
+    if (arguments->target.mnt < 0 &&
+        !berth_target_open(call->daemon->vault->places, arguments->process, &arguments->target,
                            error))
         return false;
     berth_authorize_sandbox(call, sandbox, request);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define MAX_LABELS      64
+#define MAX_DONOR_BYTES 128  /* of UID/name, with room to spare */
 #define MAX_LABEL_BYTES 1024 /* of key and value together */
 
 /* The kernel counts 1 KiB for each inode when it bounds nr_inodes (mm/shmem.c). */
@@ -138,6 +139,11 @@ static bool check_mode(const BerthSettings *settings, const BerthWanted *wanted,
 {
     if (!berth_ipc_mode_parse(wanted->mode ? wanted->mode : "", mode, donor, error))
         return false;
+    /* no sandbox has such a name; a call that waits must not hold megabytes of it */
+    if (*donor && strlen(*donor) > MAX_DONOR_BYTES)
+        return berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX,
+                               "the donor sandbox does not exist: its name has %zu bytes",
+                               strlen(*donor));
     if (*mode == BERTH_IPC_MODE_DEFAULT)
         *mode = settings->default_ipc_mode;
     if (settings->allowed_modes & (1u << *mode))

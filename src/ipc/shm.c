@@ -103,7 +103,7 @@ static bool set_busy(GError **error, int dir, const char *path, uint64_t size, u
                      const char *why)
 {
     BERTH_AUTO_FD fd = openat(dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    BerthShmUsage usage;
+    BerthShmUsage usage = { 0 };
 
     if (fd < 0 || !berth_shm_usage(fd, &usage, NULL))
         return berth_set_error(error, BERTH_ERROR_FAILED, "cannot resize to %" PRIu64 " bytes: %s",
