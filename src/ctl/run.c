@@ -122,14 +122,16 @@ static bool run_send(Run *run, sd_bus_message *message, sd_bus_message **reply)
 }
 
 /*
- * The sandbox has no lifetime but ours: it is removed below. ctl->spec.lifetime stays unset until
- * the service can tie a sandbox to this connection.
+ * The sandbox goes with this process, however it ends: the service removes it when we leave the
+ * bus. We remove it ourselves all the same, so that it is gone when we are.
  */
 static bool run_create(Run *run)
 {
     CTL_AUTO_MESSAGE *message = NULL;
     CTL_AUTO_MESSAGE *reply = NULL;
 
+    if (!run->ctl->keep)
+        run->ctl->spec.lifetime = "connection";
     return ctl_create_new_call(run->ctl, run->ctl->name, &message) &&
            run_send(run, message, &reply) && ctl_create_read_reply(run->ctl, reply, &run->path) &&
            !run->interrupted;

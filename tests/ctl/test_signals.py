@@ -54,6 +54,15 @@ class SignalTestCase(CtlTestCase):
 
 class Signals(SignalTestCase):
 
+    def test_killed(self):
+        """Nobody is left to remove the sandbox but the service, which sees the connection end."""
+        process, pid = self.run_script('echo $$; exec sleep 600')
+        self.addCleanup(os.kill, int(pid), signal.SIGKILL)
+        self.assertEqual(len(self.ctl_json('list')), 1)
+        process.kill()
+        process.wait()
+        await_true(lambda: not self.ctl_json('list'), 'the sandbox goes with its connection')
+
     def test_passed_on(self):
         for name in ('HUP', 'INT', 'QUIT', 'TERM', 'USR1', 'USR2', 'WINCH', 'CONT', 'ALRM',
                      'RTMIN+3'):
@@ -193,11 +202,14 @@ class Terminal(SignalTestCase):
     def test_shell_inside(self):
         """A shell in the sandbox has job control of its own, and can suspend itself."""
         self.type('$berthctl run -- bash --norc --noediting\n')
-        self.type("sh -c 'echo inner $((3 + 4)); exec sleep 1000'\n")
+        self.type("sh -c 'echo inner $((3 + 4)); read x; echo got $x'\n")
         self.expect('inner 7')
         self.type('\x1a')
         self.expect('Stopped')
-        self.type('kill %1; wait; suspend\n')
+        self.type('fg\n')
+        self.type('text\n')
+        self.expect('got text')
+        self.type('suspend\n')
         self.expect('Stopped')
         self.type('echo outer $BASHPID $((4 + 4))\n')
         self.expect(f'outer {self.shell.pid} 8')
