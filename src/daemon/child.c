@@ -61,7 +61,7 @@ static void conclude(Child *child)
 {
     g_autoptr(GByteArray) report = g_byte_array_ref(child->report);
     g_autoptr(GError) error = NULL;
-    Header header;
+    Header header = { 0 };
 
     if (report->len >= sizeof(header))
         memcpy(&header, report->data, sizeof(header));

@@ -41,13 +41,12 @@ static BerthVerdict reply_fds(BerthCall *call, const BerthSlotFds *fds, GError *
 
 /*
  * Whether the kernel lets @caller into the namespace: root into any, others into what lies in a
- * user namespace of theirs. Whom it would refuse gets no descriptor of it.
+ * user namespace of theirs. Whom it would refuse gets no descriptor of it. The owner of one with
+ * mode host is there already, and recognizes it by the descriptor.
  */
 static bool may_enter(const BerthCaller *caller, const BerthSandbox *sandbox)
 {
-    const BerthContents *contents = sandbox->contents;
-
-    return caller->uid == 0 || (contents->owner == caller->uid && !contents->is_host);
+    return caller->uid == 0 || sandbox->contents->owner == caller->uid;
 }
 
 BerthVerdict berth_join(BerthCall *call, BerthSandbox *sandbox, const char *given, GError **error)

@@ -235,8 +235,10 @@ void berth_methods_register(const BerthMethod *methods)
 {
     unsigned i = 0;
 
-    while (tables[i] && tables[i] != methods)
-        g_assert(++i < MAX_TABLES);
+    while (tables[i] && tables[i] != methods) {
+        i++;
+        g_assert(i < MAX_TABLES);
+    }
     tables[i] = methods;
 }
 

@@ -95,6 +95,9 @@ static void share_contents(GHashTable *bases, BerthSandbox *sandbox)
     contents->shmall_set |= own->shmall_set;
     if (contents->wd < 0)
         contents->wd = own->wd;
+    /* the kernel's word; the record of a removed base has the limits of back then */
+    if (sandbox->state == BERTH_SANDBOX_READY)
+        contents->info = own->info;
     sandbox->contents = berth_contents_ref(contents);
     berth_contents_unref(own);
 }
@@ -108,6 +111,8 @@ static void take_in(BerthSandboxes *sandboxes, GHashTable *bases, BerthSandbox *
     share_contents(bases, sandbox);
     if (wd >= 0)
         berth_watches_add(sandboxes, sandbox, wd);
+    else
+        berth_watches_resized(sandboxes, sandbox->contents);
     if (sandbox->state == BERTH_SANDBOX_REMOVED) {
         berth_sandbox_free(sandbox);
         return;

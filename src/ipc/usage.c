@@ -27,9 +27,9 @@ union semun {
 
 bool berth_ipc_usage(BerthIpcUsage *usage, GError **error)
 {
-    struct shm_info shm;
-    struct seminfo sem;
-    struct msginfo msg;
+    struct shm_info shm = { 0 };
+    struct seminfo sem = { 0 };
+    struct msginfo msg = { 0 };
     uint32_t posix;
     BERTH_AUTO_FD mqueue = -1;
 
