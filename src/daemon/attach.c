@@ -100,7 +100,10 @@ static void on_done(const GByteArray *result, const GError *child_error, void *u
         berth_call_finish(call, BERTH_CALL_FAILED, error);
         return;
     }
-    berth_call_finish(call, berth_call_reply_empty(call, &error), error);
+
+    BerthVerdict verdict = berth_call_reply_empty(call, &error); /* before error is looked at */
+
+    berth_call_finish(call, verdict, error);
 }
 
 BerthVerdict berth_attach_act(BerthCall *call, GError **error)

@@ -258,20 +258,6 @@ static BerthVerdict try_again(BerthCall *call, const GError *failure, GError **e
     return BERTH_CALL_FAILED;
 }
 
-static BerthVerdict reply_sandbox(BerthCall *call, const BerthSandbox *sandbox, GError **error)
-{
-    BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
-    g_autofree char *path = berth_sandbox_path(sandbox->id);
-
-    if (!reply)
-        return BERTH_CALL_FAILED;
-    if (sd_bus_message_append(reply, "o", path) < 0) {
-        berth_set_error(error, BERTH_ERROR_FAILED, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
-}
-
 /* A declared sandbox that could not be made, or was removed, keeps its name. */
 static bool check_reserved(const BerthCall *call, GError **error)
 {
@@ -334,8 +320,11 @@ BerthVerdict berth_create_act(BerthCall *call, GError **error)
         spec.bus = berth_daemon_bus_id(daemon);
     }
     sandbox = berth_sandboxes_create(daemon->sandboxes, &spec, &failure);
-    if (sandbox)
-        return reply_sandbox(call, sandbox, error);
+    if (sandbox) {
+        g_autofree char *path = berth_sandbox_path(sandbox->id);
+
+        return berth_call_reply_value(call, 'o', path, error);
+    }
     if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED))
         return try_again(call, failure, error);
     g_propagate_error(error, g_steal_pointer(&failure));

@@ -15,13 +15,14 @@
 int berth_describe_public(sd_bus_message *reply, const BerthSandbox *sandbox)
 {
     g_autofree char *path = berth_sandbox_path(sandbox->id);
+    g_autofree char *mode = berth_sandbox_mode(sandbox);
 
-    return sd_bus_message_append(
-        reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Id", "s", sandbox->id, "Name", "s",
-        sandbox->name ? sandbox->name : "", "Mode", "s", berth_ipc_mode_to_string(sandbox->mode),
-        "Owner", "u", (uint32_t)sandbox->owner, "State", "s",
-        berth_sandbox_state_to_string(sandbox->state), "CreatedUSec", "t", sandbox->created_usec,
-        "ShmSize", "t", sandbox->contents->info.shm_size, "Path", "o", path);
+    return sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Id", "s", sandbox->id,
+                                 "Name", "s", sandbox->name ? sandbox->name : "", "Mode", "s", mode,
+                                 "Owner", "u", (uint32_t)sandbox->owner, "State", "s",
+                                 berth_sandbox_state_to_string(sandbox->state), "CreatedUSec", "t",
+                                 sandbox->created_usec, "ShmSize", "t",
+                                 sandbox->contents->info.shm_size, "Path", "o", path);
 }
 
 /* Appends one entry whose value is `a{ss}`; @table may be NULL. */

@@ -32,11 +32,7 @@ static BerthVerdict reply_fds(BerthCall *call, const BerthSlotFds *fds, GError *
         r = append_fd(reply, "mqueue", fds->mqueue);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
+    return berth_call_reply(call, reply, r, error);
 }
 
 /*

@@ -72,8 +72,9 @@ static void on_reloaded(void *userdata)
 {
     BerthCall *call = userdata;
     g_autoptr(GError) error = NULL;
+    BerthVerdict verdict = berth_call_reply_empty(call, &error); /* before error is looked at */
 
-    berth_call_finish(call, berth_call_reply_empty(call, &error), error);
+    berth_call_finish(call, verdict, error);
 }
 
 static BerthVerdict act_reload(BerthCall *call, GError **error)
@@ -106,11 +107,7 @@ static BerthVerdict act_get_settings(BerthCall *call, GError **error)
     }
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
+    return berth_call_reply(call, reply, r, error);
 }
 
 static const BerthMethod methods[] = {

@@ -274,27 +274,35 @@ sd_bus_message *berth_call_new_reply(BerthCall *call, GError **error)
     return reply;
 }
 
-BerthVerdict berth_call_reply(BerthCall *call, sd_bus_message *reply, GError **error)
+BerthVerdict berth_call_reply(BerthCall *call, sd_bus_message *reply, int r, GError **error)
 {
-    int r = sd_bus_send(NULL, reply, NULL);
-
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot send the reply");
-        return BERTH_CALL_FAILED;
-    }
-    return BERTH_CALL_REPLIED;
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    if (r >= 0)
+        return BERTH_CALL_REPLIED;
+    berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot reply");
+    return BERTH_CALL_FAILED;
 }
 
 BerthVerdict berth_call_reply_empty(BerthCall *call, GError **error)
 {
     BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
 
-    return reply ? berth_call_reply(call, reply, error) : BERTH_CALL_FAILED;
+    return reply ? berth_call_reply(call, reply, 0, error) : BERTH_CALL_FAILED;
+}
+
+BerthVerdict berth_call_reply_value(BerthCall *call, char type, const char *value, GError **error)
+{
+    BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
+
+    if (!reply)
+        return BERTH_CALL_FAILED;
+    return berth_call_reply(call, reply, sd_bus_message_append_basic(reply, type, value), error);
 }
 
 void berth_call_resume(BerthCall *call)
 {
-    act(call);
+    check_access(call); /* a name can mean another sandbox by now */
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -302,7 +310,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     BerthCall *call = userdata;
 
     call->retry = sd_event_source_disable_unref(call->retry);
-    act(call);
+    check_access(call);
     return 0;
 }
 

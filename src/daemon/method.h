@@ -79,8 +79,13 @@ sd_bus_vtable *berth_methods_vtable(const BerthMethod *methods, const sd_bus_vta
  */
 void berth_methods_register(const BerthMethod *methods);
 
-/** berth_call_reply: sends @reply and ends the call's work on it. */
-BerthVerdict berth_call_reply(BerthCall *call, sd_bus_message *reply, GError **error);
+/**
+ * berth_call_reply: sends @reply.
+ * @r: what filling it returned: a negative errno becomes the error
+ */
+BerthVerdict berth_call_reply(BerthCall *call, sd_bus_message *reply, int r, GError **error);
+/** berth_call_reply_value: replies with one @value of the basic D-Bus type @type: `s` or `o`. */
+BerthVerdict berth_call_reply_value(BerthCall *call, char type, const char *value, GError **error);
 /** berth_call_reply_empty: replies without arguments. */
 BerthVerdict berth_call_reply_empty(BerthCall *call, GError **error);
 /** berth_call_new_reply: Returns: (transfer full): an empty reply to fill, or NULL. */

@@ -114,6 +114,7 @@ static void take_in(BerthSandboxes *sandboxes, GHashTable *bases, BerthSandbox *
     else
         berth_watches_resized(sandboxes, sandbox->contents);
     if (sandbox->state == BERTH_SANDBOX_REMOVED) {
+        berth_watches_left(sandboxes, sandbox->contents);
         berth_sandbox_free(sandbox);
         return;
     }

@@ -112,11 +112,7 @@ static BerthVerdict act_describe(BerthCall *call, GError **error)
         return BERTH_CALL_FAILED;
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
+    return berth_call_reply(call, reply, r, error);
 }
 
 typedef struct {
@@ -219,22 +215,12 @@ static BerthSandbox *publishable_sandbox(const BerthCall *call, GError **error)
 static BerthVerdict act_publish(BerthCall *call, GError **error)
 {
     BerthSandbox *sandbox = publishable_sandbox(call, error);
-    BERTH_AUTO_MESSAGE *reply = NULL;
     g_autofree char *path = NULL;
-    int r;
 
     if (!sandbox || !berth_sandboxes_publish(call->daemon->sandboxes, sandbox, error))
         return BERTH_CALL_FAILED;
-    reply = berth_call_new_reply(call, error);
-    if (!reply)
-        return BERTH_CALL_FAILED;
     path = berth_published_path(call->daemon->vault, sandbox->id);
-    r = sd_bus_message_append(reply, "s", path);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
+    return berth_call_reply_value(call, 's', path, error);
 }
 
 static BerthVerdict act_unpublish(BerthCall *call, GError **error)
@@ -301,6 +287,13 @@ static BerthSandbox *of_path(BerthDaemon *daemon, const char *path)
     return berth_sandboxes_by_id(daemon->sandboxes, path + sizeof(prefix) - 1);
 }
 
+static int append_mode(sd_bus_message *reply, const BerthSandbox *sandbox)
+{
+    g_autofree char *mode = berth_sandbox_mode(sandbox);
+
+    return sd_bus_message_append(reply, "s", mode);
+}
+
 static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
 {
@@ -314,7 +307,7 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
     if (g_str_equal(property, "Name"))
         return sd_bus_message_append(reply, "s", sandbox->name ? sandbox->name : "");
     if (g_str_equal(property, "Mode"))
-        return sd_bus_message_append(reply, "s", berth_ipc_mode_to_string(sandbox->mode));
+        return append_mode(reply, sandbox);
     if (g_str_equal(property, "Owner"))
         return sd_bus_message_append(reply, "u", (uint32_t)sandbox->owner);
     if (g_str_equal(property, "State"))

@@ -96,6 +96,12 @@ void berth_sandbox_free(BerthSandbox *sandbox)
     g_free(sandbox);
 }
 
+char *berth_sandbox_mode(const BerthSandbox *sandbox)
+{
+    return g_strconcat(berth_ipc_mode_to_string(sandbox->mode), *sandbox->donor ? ":" : "",
+                       sandbox->donor, NULL);
+}
+
 const char *berth_sandbox_title(const BerthSandbox *sandbox)
 {
     return sandbox->name ? sandbox->name : sandbox->id;

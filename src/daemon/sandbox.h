@@ -91,6 +91,10 @@ BerthSandbox *berth_sandbox_new(void);
 void berth_sandbox_free(BerthSandbox *sandbox);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthSandbox, berth_sandbox_free)
 
+/** berth_sandbox_mode: Returns: (transfer full): its mode as resolved: with container, the donor's
+ * ID. */
+char *berth_sandbox_mode(const BerthSandbox *sandbox);
+
 /** berth_sandbox_title: Returns: (transfer none): name, or ID when it has none, for messages. */
 const char *berth_sandbox_title(const BerthSandbox *sandbox);
 

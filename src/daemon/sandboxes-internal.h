@@ -35,6 +35,11 @@ void berth_watches_end(BerthSandboxes *sandboxes);
 bool berth_watches_add(BerthSandboxes *sandboxes, BerthSandbox *sandbox, int wd);
 /** berth_watches_resized: the charge follows the limits of @contents. */
 void berth_watches_resized(BerthSandboxes *sandboxes, const BerthContents *contents);
+/**
+ * berth_watches_left: what is left of the removed sandbox that @contents was made for goes on
+ * counting as one: namespace and tmpfs cost the kernel memory however small their limits are.
+ */
+void berth_watches_left(BerthSandboxes *sandboxes, const BerthContents *contents);
 /** berth_watches_drop: forgets the watch of @contents, if @id is whom it was made for. */
 void berth_watches_drop(BerthSandboxes *sandboxes, BerthContents *contents, const char *id);
 /** berth_watches_read: learns at once what has ended. */

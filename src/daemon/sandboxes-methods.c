@@ -68,24 +68,11 @@ static BerthVerdict act_join(BerthCall *call, GError **error)
 static BerthVerdict act_get(BerthCall *call, GError **error)
 {
     const NameArguments *arguments = call->arguments;
-    BERTH_AUTO_MESSAGE *reply = NULL;
-    g_autofree char *path = NULL;
-    BerthSandbox *sandbox =
+    const BerthSandbox *sandbox =
         berth_sandboxes_find(call->daemon->sandboxes, arguments->sandbox, call->caller->uid, error);
-    int r;
+    g_autofree char *path = sandbox ? berth_sandbox_path(sandbox->id) : NULL;
 
-    if (!sandbox)
-        return BERTH_CALL_FAILED;
-    reply = berth_call_new_reply(call, error);
-    if (!reply)
-        return BERTH_CALL_FAILED;
-    path = berth_sandbox_path(sandbox->id);
-    r = sd_bus_message_append(reply, "o", path);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, reply, error);
+    return path ? berth_call_reply_value(call, 'o', path, error) : BERTH_CALL_FAILED;
 }
 
 typedef struct {
@@ -130,10 +117,12 @@ static bool parse_list(BerthCall *call, GError **error)
 
     if (!berth_options_read(call->message, filter_options, arguments, &arguments->seen, error))
         return false;
+    /* a word alone, container too, or the mode as a row has it */
     if (arguments->mode && (int)berth_ipc_mode_from_word(arguments->mode) < 0) {
-        g_autofree char *quoted = berth_quote(arguments->mode);
+        BerthIpcMode mode;
+        const char *donor;
 
-        return berth_set_error(error, BERTH_ERROR_INVALID_MODE, "invalid IPC mode: %s", quoted);
+        return berth_ipc_mode_parse(arguments->mode, &mode, &donor, error);
     }
     return true;
 }
@@ -159,6 +148,14 @@ static bool matches_labels(const BerthSandbox *sandbox, GHashTable *wanted)
     return true;
 }
 
+static bool matches_mode(const BerthSandbox *sandbox, const char *wanted)
+{
+    g_autofree char *mode = berth_sandbox_mode(sandbox);
+
+    return g_str_equal(mode, wanted) ||
+           g_str_equal(berth_ipc_mode_to_string(sandbox->mode), wanted);
+}
+
 static bool matches(const BerthCall *call, const BerthSandbox *sandbox)
 {
     const ListArguments *arguments = call->arguments;
@@ -167,7 +164,7 @@ static bool matches(const BerthCall *call, const BerthSandbox *sandbox)
         return false;
     if ((arguments->seen & (1u << FILTER_OWNER)) && sandbox->owner != arguments->owner)
         return false;
-    if (arguments->mode && sandbox->mode != berth_ipc_mode_from_word(arguments->mode))
+    if (arguments->mode && !matches_mode(sandbox, arguments->mode))
         return false;
     /* labels are not everybody's business, and so is not whether they match */
     return !arguments->labels ||
@@ -227,11 +224,7 @@ static BerthVerdict act_list(BerthCall *call, GError **error)
     if (arguments->next < arguments->ids->len)
         return berth_call_retry(call, 0, error);
     r = sd_bus_message_close_container(arguments->reply);
-    if (r < 0) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a reply");
-        return BERTH_CALL_FAILED;
-    }
-    return berth_call_reply(call, arguments->reply, error);
+    return berth_call_reply(call, arguments->reply, r, error);
 }
 
 static BerthMethod methods[] = {

@@ -490,6 +490,7 @@ bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GE
             sandbox->state = state;
             return false;
         }
+        berth_watches_left(sandboxes, sandbox->contents);
     } else {
         if (!berth_slot_remove(sandboxes->vault, sandbox->id, error))
             return false;

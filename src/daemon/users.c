@@ -86,7 +86,7 @@ bool berth_users_check(BerthUsers *users, const BerthSettings *settings, uid_t u
     if (!fits(used->sandboxes, more->sandboxes, settings->max_sandboxes_per_user))
         return berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,
                                "user %u has %u sandboxes of at most %u (MaxSandboxesPerUser=); "
-                               "remove some first",
+                               "remove some first; each counts until nothing uses it any more",
                                uid, used->sandboxes, settings->max_sandboxes_per_user);
     if (!fits(used->shm, more->shm, settings->max_shm_per_user))
         return berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,

@@ -19,7 +19,7 @@
 typedef struct {
     char id[BERTH_ID_LENGTH + 1]; /* of the sandbox it was made for */
     uid_t owner;
-    BerthCharge charge; /* nothing with root and with mode none */
+    BerthCharge charge; /* nothing with root; no memory with mode none */
 } Tmpfs;
 
 static Tmpfs *find(BerthSandboxes *sandboxes, int wd)
@@ -101,12 +101,26 @@ bool berth_watches_add(BerthSandboxes *sandboxes, BerthSandbox *sandbox, int wd)
 void berth_watches_resized(BerthSandboxes *sandboxes, const BerthContents *contents)
 {
     Tmpfs *tmpfs = find(sandboxes, contents->wd);
+    BerthCharge charge;
 
     if (!tmpfs)
         return;
     berth_users_discharge(sandboxes->users, tmpfs->owner, &tmpfs->charge);
-    tmpfs->charge = charge_of(contents);
+    charge = charge_of(contents);
+    charge.sandboxes = tmpfs->charge.sandboxes;
+    tmpfs->charge = charge;
     berth_users_charge(sandboxes->users, tmpfs->owner, &tmpfs->charge);
+}
+
+void berth_watches_left(BerthSandboxes *sandboxes, const BerthContents *contents)
+{
+    static const BerthCharge one = { .sandboxes = 1 };
+    Tmpfs *tmpfs = find(sandboxes, contents->wd);
+
+    if (!tmpfs || tmpfs->owner == 0 || tmpfs->charge.sandboxes > 0)
+        return;
+    tmpfs->charge.sandboxes = one.sandboxes;
+    berth_users_charge(sandboxes->users, tmpfs->owner, &one);
 }
 
 void berth_watches_drop(BerthSandboxes *sandboxes, BerthContents *contents, const char *id)

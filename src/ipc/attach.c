@@ -24,6 +24,8 @@
 
 #define RESOLVE (RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
+#define NOBODY  65534 /* the kernel's overflow group */
+
 #define INSTEAD                                                                                    \
     "publish the sandbox and use its published paths instead (berthctl publish; in a unit, "       \
     "IPCNamespacePath= and BindPaths=)"
@@ -45,19 +47,25 @@ static bool check_namespace(const BerthVault *vault, const BerthTarget *target, 
 /*
  * Makes a missing /dev/mqueue, as many launchers do not. It is made with the file system identity
  * of whoever owns the target's mount namespace: the target can have bound any directory at /dev,
- * and must not gain the right to write there.
+ * and must not gain the right to write there. The group is that of the directory where the owner
+ * has it, since the kernel wants one that its file system knows, and decides by the owner's bits
+ * then; elsewhere it is nobody's.
  */
 static void make_directory(int root, const char *path, uid_t owner)
 {
     g_autofree char *parent = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(path);
     BERTH_AUTO_FD dir = berth_openat2(root, parent, O_PATH | O_DIRECTORY, RESOLVE);
+    struct stat st;
 
-    if (dir < 0)
+    if (dir < 0 || fstat(dir, &st) < 0)
         return;
+    if (owner != 0)
+        setfsgid(st.st_uid == owner ? st.st_gid : NOBODY);
     setfsuid(owner);
     (void)mkdirat(dir, name, 0755); /* the open that follows reports failure */
     setfsuid(0);
+    setfsgid(0);
 }
 
 /* Opens a mount point in the target. */

@@ -99,7 +99,8 @@ static bool discard(const char *dir, GError **error)
 static bool make_link(const BerthVault *vault, const char *name, const char *id, GError **error)
 {
     g_autofree char *path = link_path(vault, name);
-    g_autofree char *fresh = g_strconcat(path, HIDDEN, NULL);
+    g_autofree char *hidden = g_strconcat(HIDDEN, name, NULL); /* no name begins with a dot */
+    g_autofree char *fresh = link_path(vault, hidden);
     g_autofree char *target = g_build_filename("..", id, NULL);
 
     if ((unlink(fresh) < 0 && errno != ENOENT) || symlink(target, fresh) < 0 ||

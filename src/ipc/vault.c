@@ -92,9 +92,9 @@ static int make_namespace(const BerthPlaces *places, const char *mountpoint, GEr
 
 /*
  * Pins @ns at RUNTIME/vault/mnt. A mount namespace can be bound only in an older one, so this
- * happens in the host's.
+ * happens in the host's. @older is set when the kernel takes @ns for the older one.
  */
-static bool pin(const BerthPlaces *places, const char *runtime, int ns, GError **error)
+static bool pin(const BerthPlaces *places, const char *runtime, int ns, bool *older, GError **error)
 {
     g_autofree char *dir = g_build_filename(runtime, PIN_DIR, NULL);
     g_autofree char *path = g_build_filename(dir, PIN, NULL);
@@ -110,10 +110,60 @@ static bool pin(const BerthPlaces *places, const char *runtime, int ns, GError *
     if (file < 0)
         return set_failed(error, "make the file of the vault's pin");
     tree = open_tree(ns, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (tree < 0 ||
-        move_mount(tree, "", file, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-        return set_failed(error, "pin the vault");
-    return true;
+    if (tree >= 0 &&
+        move_mount(tree, "", file, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+        return true;
+    *older = errno == ELOOP || errno == EINVAL;
+    return set_failed(error, "pin the vault");
+}
+
+/* Makes a vault where there is none, and pins it. Returns its namespace, or -1. */
+static int make_pinned(const BerthPlaces *places, const char *runtime, bool *older, GError **error)
+{
+    g_autofree char *dir = g_build_filename(runtime, PIN_DIR, NULL);
+    BERTH_AUTO_FD ns = -1;
+
+    *older = false;
+    if (!berth_vault_purge(places, runtime, error))
+        return -1;
+    if (mkdir(dir, 0700) < 0) {
+        set_failed(error, "make the directory of the vault's pin");
+        return -1;
+    }
+    ns = make_namespace(places, dir, error);
+    if (ns < 0 || !pin(places, runtime, ns, older, error))
+        return -1;
+    return berth_steal_fd(&ns);
+}
+
+/*
+ * The kernel takes the namespace with the smaller number for the older one (mnt_ns_loop() in
+ * fs/namespace.c). Since Linux 6.18 each CPU hands out numbers from a range of its own, so that a
+ * new namespace can count as older than the host's, unless that is the first of all. On the CPU
+ * that the host's was made on it never does; nobody can say which that was, so they are tried in
+ * turn.
+ */
+static int make_on_some_cpu(const BerthPlaces *places, const char *runtime, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    bool older;
+    int ns = make_pinned(places, runtime, &older, &failure);
+    cpu_set_t allowed, one;
+
+    if (older && sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
+        for (int cpu = 0; cpu < CPU_SETSIZE && older; cpu++) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            if (!CPU_ISSET(cpu, &allowed) || sched_setaffinity(0, sizeof(one), &one) < 0)
+                continue;
+            g_clear_error(&failure);
+            ns = make_pinned(places, runtime, &older, &failure);
+        }
+        (void)sched_setaffinity(0, sizeof(allowed), &allowed);
+    }
+    if (ns < 0)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return ns;
 }
 
 /* Opens what is at RUNTIME/vault/mnt in the host's mount namespace. Returns -1 if nothing is. */
@@ -155,7 +205,6 @@ BerthVault *berth_vault_open(BerthPlaces *places, const char *runtime, bool *rec
                              char **problem, GError **error)
 {
     g_autoptr(BerthVault) vault = g_new0(BerthVault, 1);
-    g_autofree char *dir = g_build_filename(runtime, PIN_DIR, NULL);
 
     g_assert(g_path_is_absolute(runtime));
     vault->places = places;
@@ -170,16 +219,8 @@ BerthVault *berth_vault_open(BerthPlaces *places, const char *runtime, bool *rec
     if (vault->ns >= 0 && ioctl(vault->ns, NS_GET_NSTYPE) < 0)
         g_clear_pointer(problem, g_free);
     vault->ns = berth_close(vault->ns);
-    if (!berth_vault_purge(places, runtime, error))
-        return NULL;
-    if (mkdir(dir, 0700) < 0) {
-        set_failed(error, "make the directory of the vault's pin");
-        return NULL;
-    }
-    vault->ns = make_namespace(places, dir, error);
-    if (vault->ns < 0 || !pin(places, runtime, vault->ns, error))
-        return NULL;
-    return g_steal_pointer(&vault);
+    vault->ns = make_on_some_cpu(places, runtime, error);
+    return vault->ns >= 0 ? g_steal_pointer(&vault) : NULL;
 }
 
 void berth_vault_close(BerthVault *vault)
