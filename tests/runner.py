@@ -37,6 +37,8 @@ SUITES = {
     'unit': ('asan', 120),
     'bus': ('asan', 300),
     'kernel': ('asan', 300),
+    'access': ('asan', 300),
+    'survive': ('asan', 600),
     'ctl': ('asan', 300),
     'peers': ('plain', 300),
     'system': ('plain', 900),
@@ -131,6 +133,8 @@ class Runner:
                        'PYTHONPATH': TESTS, 'LC_ALL': 'C.UTF-8', 'PYTHONDONTWRITEBYTECODE': '1'}
         if self.options.keep:
             environment['BERTH_TEST_KEEP'] = '1'
+        if self.options.survive_kills is not None:
+            environment['BERTH_SURVIVE_KILLS'] = str(self.options.survive_kills)
         if suite == 'unit':
             return self._unit_jobs(directory, environment, seconds)
         if suite == 'fuzz':
@@ -286,12 +290,27 @@ def parse_status(job, status, text, _results, seconds):
     return [Result(job.suite, job.name, 'failed' if status else 'passed', seconds, text)]
 
 
+def own_mounts():
+    """A mount namespace for the tests: nothing of theirs shows on, or stays in, the machine's.
+
+    /dev/mqueue is mounted there, as on every machine that was booted by systemd.
+    """
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, '/', None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    if not os.path.ismount('/dev/mqueue'):
+        os.makedirs('/dev/mqueue', exist_ok=True)
+        syscalls.mount('mqueue', '/dev/mqueue', 'mqueue',
+                       syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog='tests/run', description='Builds Berth and tests it.')
     parser.add_argument('suites', nargs='*', metavar='SUITE', help='default: all of them')
     parser.add_argument('--list', action='store_true', help='list the suites')
     parser.add_argument('--fuzz-seconds', type=int, default=10, metavar='N',
                         help='for each fuzz target (default: 10)')
+    parser.add_argument('--survive-kills', type=int, metavar='N',
+                        help='how often the suite survive kills the service (default: 200)')
     parser.add_argument('--keep', action='store_true', help="keep the tests' temporary directories")
     parser.add_argument('-v', '--verbose', action='store_true', help='all output of all tests')
     parser.add_argument('-k', dest='pattern', metavar='PATTERN',
@@ -314,6 +333,7 @@ def main():
         print('tests/run: run it as root, in a container or on a machine for tests',
               file=sys.stderr)
         return 2
+    own_mounts()
     runner = Runner(options)
     try:
         runner.run()

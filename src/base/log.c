@@ -129,6 +129,7 @@ void berth_log_full(int level, const char *file, int line, const char *func, con
     }
 
     va_start(args, format);
+    errno = saved; /* for %m */
     message = g_strdup_vprintf(format, args);
     va_end(args);
 

@@ -6,6 +6,12 @@
 #include <stdint.h>
 
 /**
+ * BERTH_SHM_INODES_MAX: inodes of one tmpfs at most. The kernel takes more (2^54), no machine can
+ * hold them.
+ */
+#define BERTH_SHM_INODES_MAX (UINT64_C(1) << 40)
+
+/**
  * berth_size_parse:
  * @text: a size in Docker's grammar: a decimal number, fractions allowed, at most one space, then
  *   nothing or one of b k m g t p in upper or lower case, each with an optional `b` or `ib`; every

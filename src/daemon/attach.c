@@ -74,49 +74,73 @@ static bool child(void *userdata, GByteArray *result, GError **error)
     return berth_attach(call->daemon->vault, &arguments->target, &arguments->fds, error);
 }
 
+static void log_timeout(const Arguments *arguments)
+{
+    g_autofree char *field = g_strdup_printf("OBJECT_PID=%d", arguments->target.pid);
+
+    berth_log_event(
+        LOG_WARNING, BERTH_MESSAGE_ATTACH_TIMEOUT, ((const char *const[]){ field, NULL }),
+        "attaching to process %d took too long and was given up", arguments->target.pid);
+}
+
+/*
+ * A private or none sandbox is given up unless the child said that it mounted nothing: one that was
+ * killed can have given it to the target already, and it must never have two holders.
+ */
+static bool settle(BerthCall *call, BerthSandbox *sandbox, const GError *child_error,
+                   GError **error)
+{
+    const Arguments *arguments = call->arguments;
+    BerthSandboxes *sandboxes = call->daemon->sandboxes;
+
+    if (!sandbox || !sandbox->moving)
+        return true;
+    if (child_error && child_error->code != BERTH_ERROR_TIMEOUT)
+        return berth_sandboxes_keep(sandboxes, sandbox, error);
+    return berth_sandboxes_hand_over(sandboxes, sandbox, &arguments->fds, error);
+}
+
 static void on_done(const GByteArray *result, const GError *child_error, void *userdata)
 {
     BerthCall *call = userdata;
-    Arguments *arguments = call->arguments;
-    BerthSandboxes *sandboxes = call->daemon->sandboxes;
-    BerthSandbox *sandbox = berth_sandboxes_by_id(sandboxes, call->sandbox);
+    BerthSandbox *sandbox = berth_sandboxes_by_id(call->daemon->sandboxes, call->sandbox);
     g_autoptr(GError) error = NULL;
+    bool settled = settle(call, sandbox, child_error, &error);
+    BerthVerdict verdict = BERTH_CALL_FAILED;
 
-    if (child_error && child_error->code == BERTH_ERROR_TIMEOUT) {
-        g_autofree char *field = g_strdup_printf("OBJECT_PID=%d", arguments->target.pid);
-
-        berth_log_event(
-            LOG_WARNING, BERTH_MESSAGE_ATTACH_TIMEOUT, ((const char *const[]){ field, NULL }),
-            "attaching to process %d took too long and was given up", arguments->target.pid);
-    }
-    if (sandbox)
-        sandbox->moving = false;
-    if (child_error) {
-        berth_call_finish(call, BERTH_CALL_FAILED, child_error);
-        return;
-    }
-    if (sandbox && berth_ipc_mode_is_handed_over(sandbox->mode) &&
-        !berth_sandboxes_hand_over(sandboxes, sandbox, &arguments->fds, &error)) {
-        berth_call_finish(call, BERTH_CALL_FAILED, error);
-        return;
-    }
-
-    BerthVerdict verdict = berth_call_reply_empty(call, &error); /* before error is looked at */
-
-    berth_call_finish(call, verdict, error);
+    if (child_error && child_error->code == BERTH_ERROR_TIMEOUT)
+        log_timeout(call->arguments);
+    if (settled && !child_error)
+        verdict = berth_call_reply_empty(call, &error);
+    berth_call_finish(call, verdict, error ? error : child_error);
 }
 
 BerthVerdict berth_attach_act(BerthCall *call, GError **error)
 {
     Arguments *arguments = call->arguments;
+    const BerthPlaces *places = call->daemon->vault->places;
+    BerthSandboxes *sandboxes = call->daemon->sandboxes;
     BerthSandbox *sandbox = berth_sandbox_of_call(call, error);
 
     if (!sandbox || !berth_sandbox_check_held(sandbox, berth_sandbox_title(sandbox), error) ||
-        !berth_sandboxes_open(call->daemon->sandboxes, sandbox, &arguments->fds, error) ||
-        !berth_child_start(call->daemon->event, TIMEOUT_USEC, child, call, on_done, call, error))
+        !berth_sandboxes_open(sandboxes, sandbox, &arguments->fds, error) ||
+        (berth_ipc_mode_is_handed_over(sandbox->mode) &&
+         !berth_sandboxes_move(sandboxes, sandbox, &arguments->fds, error)))
         return BERTH_CALL_FAILED;
-    sandbox->moving = berth_ipc_mode_is_handed_over(sandbox->mode);
-    return BERTH_CALL_WAITING;
+
+    const int keep[] = { places->home_mnt,      places->home_ipc,   places->host_mnt,
+                         places->proc,          places->root,       call->daemon->vault->ns,
+                         arguments->target.mnt, arguments->process, arguments->fds.shm,
+                         arguments->fds.mqueue };
+    const BerthChildWork work = { child,        call,
+                                  keep,         G_N_ELEMENTS(keep),
+                                  TIMEOUT_USEC, call->caller->uid };
+
+    if (berth_child_start(call->daemon->event, &work, on_done, call, error))
+        return BERTH_CALL_WAITING;
+    if (sandbox->moving)
+        (void)berth_sandboxes_keep(sandboxes, sandbox, NULL);
+    return BERTH_CALL_FAILED;
 }
 
 void berth_attach_clear(void *data)

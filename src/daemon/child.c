@@ -16,12 +16,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SUCCESS (-1) /* no BerthError */
+#define MAX_OF_USER 8   /* children of one user that have not ended; root is exempt */
+#define MAX_TOTAL   256 /* of all */
+
+#define SUCCESS     (-1) /* no BerthError */
 
 /* What the child writes: this and then the result, or the message of the error. */
 typedef struct {
@@ -66,7 +70,7 @@ static void conclude(Child *child)
     if (report->len >= sizeof(header))
         memcpy(&header, report->data, sizeof(header));
     if (report->len < sizeof(header) || report->len - sizeof(header) != header.length) {
-        berth_set_error(&error, BERTH_ERROR_FAILED, "the helper process ended without a report");
+        berth_set_error(&error, BERTH_ERROR_TIMEOUT, "the helper process ended without a report");
         finish(child, NULL, error);
         return;
     }
@@ -106,13 +110,71 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+/* Children that were started and not reaped, of each user and in all. */
+static GHashTable *running;
+static unsigned running_total;
+
+static bool count_in(uid_t uid, GError **error)
+{
+    unsigned n;
+
+    if (!running)
+        running = g_hash_table_new(NULL, NULL);
+    n = GPOINTER_TO_UINT(g_hash_table_lookup(running, GUINT_TO_POINTER(uid)));
+    if ((uid != 0 && n >= MAX_OF_USER) || running_total >= MAX_TOTAL)
+        return berth_set_error(error, BERTH_ERROR_LIMITS_EXCEEDED,
+                               "%u helper processes for user %u have not ended yet; try again when "
+                               "what they look into answers",
+                               n, uid);
+    g_hash_table_insert(running, GUINT_TO_POINTER(uid), GUINT_TO_POINTER(n + 1));
+    running_total++;
+    return true;
+}
+
+static void count_out(uid_t uid)
+{
+    unsigned n = GPOINTER_TO_UINT(g_hash_table_lookup(running, GUINT_TO_POINTER(uid)));
+
+    running_total--;
+    if (n > 1)
+        g_hash_table_insert(running, GUINT_TO_POINTER(uid), GUINT_TO_POINTER(n - 1));
+    else
+        g_hash_table_remove(running, GUINT_TO_POINTER(uid));
+    if (running_total == 0)
+        g_clear_pointer(&running, g_hash_table_unref);
+}
+
 /* Reaps; the report says how it went. */
 static int on_exit_status(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
     if (info->si_code != CLD_EXITED && info->si_status != SIGKILL)
         berth_warning("helper process %d was ended by signal %d", info->si_pid, info->si_status);
+    count_out((uid_t)GPOINTER_TO_UINT(userdata));
     sd_event_source_unref(source);
     return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Closes every descriptor from 3 on that is not among @fds, which are put in order. */
+static void close_others(int *fds, unsigned n)
+{
+    unsigned next = 3;
+
+    qsort(fds, n, sizeof(*fds), compare);
+    for (unsigned i = 0; i < n; i++) {
+        if (fds[i] < (int)next)
+            continue;
+        if (fds[i] > (int)next)
+            (void)close_range(next, (unsigned)fds[i] - 1, 0);
+        next = (unsigned)fds[i] + 1;
+    }
+    (void)close_range(next, ~0u, 0);
 }
 
 static bool write_all(int fd, const void *data, size_t length)
@@ -132,15 +194,20 @@ static bool write_all(int fd, const void *data, size_t length)
     return true;
 }
 
-static G_GNUC_NORETURN void run(int pipe, BerthChildFunc func, void *func_data)
+static G_GNUC_NORETURN void run(int pipe, const BerthChildWork *work)
 {
+    g_autofree int *keep = g_new(int, work->n_fds + 1);
     GByteArray *result = g_byte_array_new();
     GError *error = NULL;
     Header header = { .code = SUCCESS };
 
+    for (unsigned i = 0; i < work->n_fds; i++)
+        keep[i] = work->fds[i];
+    keep[work->n_fds] = pipe;
+    close_others(keep, work->n_fds + 1);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!func(func_data, result, &error)) {
+    if (!work->func(work->data, result, &error)) {
         g_byte_array_set_size(result, 0);
         g_byte_array_append(result, (const guint8 *)error->message, (guint)strlen(error->message));
         header.code = error->code;
@@ -152,22 +219,25 @@ static G_GNUC_NORETURN void run(int pipe, BerthChildFunc func, void *func_data)
 }
 
 /* Adds the sources that watch a child which runs already. */
-static int watch(sd_event *event, Child *child, uint64_t usec)
+static int watch(sd_event *event, Child *child, const BerthChildWork *work)
 {
     sd_event_source *reaper = NULL;
-    int r = sd_event_add_child(event, &reaper, child->pid, WEXITED, on_exit_status, NULL);
+    int r = sd_event_add_child(event, &reaper, child->pid, WEXITED, on_exit_status,
+                               GUINT_TO_POINTER(work->uid));
 
-    if (r < 0)
+    if (r < 0) {
+        count_out(work->uid);
         return r;
+    }
     r = sd_event_add_io(event, &child->io, child->pipe, EPOLLIN, on_report, child);
     if (r < 0)
         return r;
-    return sd_event_add_time_relative(event, &child->timer, CLOCK_MONOTONIC, usec, 0, on_timeout,
-                                      child);
+    return sd_event_add_time_relative(event, &child->timer, CLOCK_MONOTONIC, work->usec, 0,
+                                      on_timeout, child);
 }
 
-bool berth_child_start(sd_event *event, uint64_t usec, BerthChildFunc func, void *func_data,
-                       BerthChildDone done, void *done_data, GError **error)
+bool berth_child_start(sd_event *event, const BerthChildWork *work, BerthChildDone done,
+                       void *done_data, GError **error)
 {
     BERTH_AUTO_FD reading = -1;
     BERTH_AUTO_FD writing = -1;
@@ -181,17 +251,24 @@ bool berth_child_start(sd_event *event, uint64_t usec, BerthChildFunc func, void
     writing = fds[1];
     if (fcntl(reading, F_SETFL, O_NONBLOCK) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot set up a pipe");
+    if (!count_in(work->uid, error))
+        return false;
     pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
+        count_out(work->uid);
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
                                      "cannot start a helper process");
+    }
     if (pid == 0)
-        run(writing, func, func_data);
+        run(writing, work);
 
     child = g_new0(Child, 1);
-    *child =
-        (Child){ berth_steal_fd(&reading), pid, NULL, NULL, g_byte_array_new(), done, done_data };
-    r = watch(event, child, usec);
+    *child = (Child){ .pipe = berth_steal_fd(&reading),
+                      .pid = pid,
+                      .report = g_byte_array_new(),
+                      .done = done,
+                      .done_data = done_data };
+    r = watch(event, child, work);
     if (r >= 0)
         return true;
     (void)kill(pid, SIGKILL);

@@ -233,8 +233,9 @@ static BerthVerdict prepare(BerthCall *call, GError **error)
 
     if (!arguments->resolved) {
         arguments->resolved = true;
-        if (!berth_ids_resolve(daemon->event, arguments->wanted.users, arguments->wanted.groups,
-                               &arguments->ids, &pending, on_ids, call, error))
+        if (!berth_ids_resolve(daemon->event, call->caller->uid, arguments->wanted.users,
+                               arguments->wanted.groups, &arguments->ids, &pending, on_ids, call,
+                               error))
             return BERTH_CALL_FAILED;
         if (pending)
             return BERTH_CALL_WAITING;

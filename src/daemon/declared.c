@@ -68,7 +68,10 @@ void berth_declared_report_dropped(const BerthDaemon *daemon, const GPtrArray *b
     for (guint i = 0; i < before->len; i++) {
         const BerthDeclared *one = before->pdata[i];
 
-        if (!berth_declared_origin(daemon, one->wanted.name))
+        g_autofree char *ref = g_strconcat("0/", one->wanted.name, NULL);
+
+        if (!berth_declared_origin(daemon, one->wanted.name) &&
+            berth_sandboxes_find(daemon->sandboxes, ref, 0, NULL))
             report(one, "it is not declared any more; it stays until it is removed");
     }
 }
@@ -85,10 +88,30 @@ static bool same_ids(const GArray *a, const GArray *b)
     return true;
 }
 
-/* What cannot change while a sandbox is in use. */
-static void report_fixed(const BerthDeclared *one, const BerthSandbox *sandbox, BerthIpcMode mode)
+static bool same_labels(GHashTable *a, GHashTable *b)
 {
-    if (sandbox->mode != mode)
+    GHashTableIter iter;
+    gpointer key, value;
+
+    if ((a ? g_hash_table_size(a) : 0) != (b ? g_hash_table_size(b) : 0))
+        return false;
+    if (!a)
+        return true;
+    g_hash_table_iter_init(&iter, a);
+    while (g_hash_table_iter_next(&iter, &key, &value))
+        if (g_strcmp0(b ? g_hash_table_lookup(b, key) : NULL, value) != 0)
+            return false;
+    return true;
+}
+
+/* What cannot change while a sandbox is in use. */
+static void report_fixed(const BerthDaemon *daemon, const BerthDeclared *one,
+                         const BerthSandbox *sandbox, BerthIpcMode mode, const char *donor)
+{
+    const BerthSandbox *base =
+        donor ? berth_sandboxes_find(daemon->sandboxes, donor, 0, NULL) : NULL;
+
+    if (sandbox->mode != mode || (base && !g_str_equal(base->id, sandbox->donor)))
         report(one, "its mode changed; remove it and reload when the units that use it can be "
                     "restarted");
     else if (g_strcmp0(sandbox->huge, one->wanted.huge) != 0 ||
@@ -99,12 +122,12 @@ static void report_fixed(const BerthDeclared *one, const BerthSandbox *sandbox, 
 
 /* Brings a sandbox that is there to what is declared. */
 static bool adapt(BerthDaemon *daemon, BerthDeclared *one, const BerthIds *ids,
-                  BerthSandbox *sandbox, BerthIpcMode mode, GError **error)
+                  BerthSandbox *sandbox, BerthIpcMode mode, const char *donor, GError **error)
 {
     const BerthSlotInfo *info = &sandbox->contents->info;
     BerthWanted *wanted = &one->wanted;
 
-    report_fixed(one, sandbox, mode);
+    report_fixed(daemon, one, sandbox, mode, donor);
     if (sandbox->mode != mode)
         return true;
     if (!*sandbox->donor && !sandbox->contents->is_host && info->shm_device &&
@@ -118,6 +141,9 @@ static bool adapt(BerthDaemon *daemon, BerthDeclared *one, const BerthIds *ids,
     if ((!same_ids(sandbox->ids.users, ids->users) ||
          !same_ids(sandbox->ids.groups, ids->groups)) &&
         !berth_sandboxes_set_ids(daemon->sandboxes, sandbox, ids, error))
+        return false;
+    if (!same_labels(sandbox->labels, wanted->labels) &&
+        !berth_sandboxes_set_labels(daemon->sandboxes, sandbox, wanted->labels, error))
         return false;
     if (sandbox->published == wanted->publish)
         return true;
@@ -165,7 +191,7 @@ static void settle(Walk *walk, BerthDeclared *one)
     bool ok = berth_wanted_check(daemon->settings, &one->wanted, &mode, &donor, &error);
 
     if (ok && sandbox)
-        ok = adapt(daemon, one, &walk->ids, sandbox, mode, &error);
+        ok = adapt(daemon, one, &walk->ids, sandbox, mode, donor, &error);
     else if (ok)
         ok = make(daemon, one, &walk->ids, mode, donor, &error);
     if (!ok)
@@ -193,7 +219,7 @@ static void proceed(Walk *walk)
         bool pending;
 
         berth_ids_init(&walk->ids);
-        if (!berth_ids_resolve(walk->daemon->event, one->wanted.users, one->wanted.groups,
+        if (!berth_ids_resolve(walk->daemon->event, 0, one->wanted.users, one->wanted.groups,
                                &walk->ids, &pending, on_ids, walk, &error))
             report(one, error->message);
         else if (pending)

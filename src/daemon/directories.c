@@ -7,6 +7,8 @@
 
 #include "daemon/directories.h"
 
+#include "base/error.h"
+
 #include <string.h>
 
 static const struct {
@@ -17,13 +19,32 @@ static const struct {
     [BERTH_DIRECTORY_RUNTIME] = { "RUNTIME_DIRECTORY", "/run/berth" },
 };
 
-char *berth_directory(BerthDirectory directory)
+/* systemd separates several with colons: ours is the first. */
+static char *first_of(BerthDirectory directory)
 {
     const char *value = g_getenv(directories[directory].variable);
 
     if (!value || !*value)
         value = directories[directory].usual;
-    /* systemd separates several with colons: ours is the first */
-    g_autofree char *first = g_strndup(value, strcspn(value, ":"));
-    return g_canonicalize_filename(first, NULL);
+    return g_strndup(value, strcspn(value, ":"));
+}
+
+bool berth_directories_check(GError **error)
+{
+    for (BerthDirectory directory = 0; directory < _BERTH_DIRECTORY_MAX; directory++) {
+        g_autofree char *path = first_of(directory);
+
+        if (!g_path_is_absolute(path))
+            return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID,
+                                   "%s=%s is not an absolute path; give one",
+                                   directories[directory].variable, path);
+    }
+    return true;
+}
+
+char *berth_directory(BerthDirectory directory)
+{
+    g_autofree char *path = first_of(directory);
+
+    return g_canonicalize_filename(path, "/");
 }

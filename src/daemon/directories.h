@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 
 /** BerthDirectory: the directories that systemd, or a private instance, can move. */
 typedef enum {
@@ -11,5 +12,11 @@ typedef enum {
     _BERTH_DIRECTORY_MAX,
 } BerthDirectory;
 
-/** berth_directory: Returns: (transfer full): the absolute path of @directory. */
+/**
+ * berth_directories_check:
+ * @error: BERTH_ERROR_SETTINGS_INVALID: the environment names one that is not absolute
+ */
+bool berth_directories_check(GError **error);
+
+/** berth_directory: Returns: (transfer full): the path of @directory, which was checked. */
 char *berth_directory(BerthDirectory directory);

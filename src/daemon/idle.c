@@ -18,46 +18,29 @@ struct BerthIdle {
     BerthDaemon *daemon;
     uint64_t usec;
     sd_event_source *timer;
-    sd_bus_slot *slot; /* of the release or the request under way */
+    sd_bus_slot *slot; /* of the release under way */
     bool released;
 };
 
 static bool is_idle(BerthDaemon *daemon)
 {
-    return daemon->calls.length == 0 && berth_sandboxes_count(daemon->sandboxes) == 0;
+    return daemon->calls.length == 0 && berth_sandboxes_is_empty(daemon->sandboxes);
 }
 
-static int on_requested(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
-{
-    BerthIdle *idle = userdata;
-
-    idle->slot = sd_bus_slot_unref(idle->slot);
-    if (sd_bus_message_is_method_error(reply, NULL)) {
-        berth_err("cannot take the bus name back, ending: %s",
-                  sd_bus_message_get_error(reply)->message);
-        return sd_event_exit(idle->daemon->event, 1);
-    }
-    idle->released = false;
-    (void)sd_notify(0, "READY=1");
-    berth_idle_touch(idle->daemon);
-    return 0;
-}
-
-/* The name is not ours any more: ends, or takes it back when there is something to hold. */
+/*
+ * The name is not ours any more: ends when the last call is served. If one made a sandbox, the unit
+ * starts the service again, since somebody must watch over its lifetime.
+ */
 static void settle(BerthIdle *idle)
 {
     BerthDaemon *daemon = idle->daemon;
-    int r = 0;
 
-    if (idle->slot)
+    if (idle->slot || daemon->calls.length > 0)
         return;
-    if (is_idle(daemon))
-        r = sd_event_exit(daemon->event, 0);
-    else if (berth_sandboxes_count(daemon->sandboxes) > 0)
-        r = sd_bus_request_name_async(daemon->bus, &idle->slot, BERTH_BUS_NAME, 0, on_requested,
-                                      idle);
-    if (r < 0)
-        (void)sd_event_exit(daemon->event, 1);
+    if (!berth_sandboxes_is_empty(daemon->sandboxes))
+        berth_info("a sandbox was made while the service was ending, to be started again");
+    (void)sd_event_exit(daemon->event,
+                        berth_sandboxes_is_empty(daemon->sandboxes) ? 0 : BERTH_EXIT_AGAIN);
 }
 
 static int on_released(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)

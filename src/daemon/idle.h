@@ -10,5 +10,9 @@
 BerthIdle *berth_idle_new(BerthDaemon *daemon, uint64_t usec);
 void berth_idle_free(BerthIdle *idle);
 
+/** BERTH_EXIT_AGAIN: exit status of a service that wants to be started again (Restart=on-failure).
+ */
+#define BERTH_EXIT_AGAIN 75
+
 /** berth_idle_touch: something happened: begins to count anew. */
 void berth_idle_touch(BerthDaemon *daemon);

@@ -157,8 +157,8 @@ static void on_done(const GByteArray *result, const GError *error, void *userdat
     job->done(error, job->userdata);
 }
 
-bool berth_ids_resolve(sd_event *event, char **users, char **groups, BerthIds *ids, bool *pending,
-                       BerthIdsFunc done, void *userdata, GError **error)
+bool berth_ids_resolve(sd_event *event, uid_t uid, char **users, char **groups, BerthIds *ids,
+                       bool *pending, BerthIdsFunc done, void *userdata, GError **error)
 {
     Job *job;
 
@@ -169,7 +169,9 @@ bool berth_ids_resolve(sd_event *event, char **users, char **groups, BerthIds *i
     g_array_set_size(ids->groups, 0);
     job = g_new(Job, 1);
     *job = (Job){ users, groups, ids, done, userdata };
-    *pending = berth_child_start(event, TIMEOUT_USEC, child, job, on_done, job, error);
+    *pending = berth_child_start(
+        event, &(BerthChildWork){ .func = child, .data = job, .usec = TIMEOUT_USEC, .uid = uid },
+        on_done, job, error);
     if (!*pending)
         g_free(job);
     return *pending;

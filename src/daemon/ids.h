@@ -32,11 +32,12 @@ typedef void (*BerthIdsFunc)(const GError *error, void *userdata);
 
 /**
  * berth_ids_resolve:
+ * @uid: for whom
  * @users, @groups: (nullable): checked names or decimal IDs; must stay until @done is called
  * @ids: (out): initialized; filled when @done is called, and must stay until then
  * @pending: (out): whether @done will be called later: user databases can be far away. With decimal
  *   IDs only everything is known at once, and @done is not called
  * @done: gets NULL, or BERTH_ERROR_INVALID_OPTION naming what is unknown
  */
-bool berth_ids_resolve(sd_event *event, char **users, char **groups, BerthIds *ids, bool *pending,
-                       BerthIdsFunc done, void *userdata, GError **error);
+bool berth_ids_resolve(sd_event *event, uid_t uid, char **users, char **groups, BerthIds *ids,
+                       bool *pending, BerthIdsFunc done, void *userdata, GError **error);

@@ -26,7 +26,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -173,26 +172,58 @@ static int parse_options(int argc, char **argv, Options *options)
     return r;
 }
 
+/*
+ * Opens and locks @path, -1 and errno on failure. A purge removes the file: what was locked must
+ * still be what the path means, or another service can lock a new one. The lock is of the kind that
+ * belongs to the process: a child that ends a moment later than the service keeps nobody out.
+ */
+static int lock_file(const char *path)
+{
+    const struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct stat locked, there;
+
+    for (;;) {
+        BERTH_AUTO_FD lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        if (lock < 0 || fcntl(lock, F_SETLK, &whole) < 0 || fstat(lock, &locked) < 0)
+            return -1;
+        if (stat(path, &there) == 0 && locked.st_dev == there.st_dev &&
+            locked.st_ino == there.st_ino)
+            return berth_steal_fd(&lock);
+    }
+}
+
 /* One service for each runtime directory: two would take each other's sandboxes apart. */
 static int take_lock(const char *runtime, GError **error)
 {
     g_autofree char *path = g_build_filename(runtime, LOCK, NULL);
-    BERTH_AUTO_FD lock = -1;
+    int lock = lock_file(path);
 
-    if (mkdir(runtime, 0755) < 0 && errno != EEXIST) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make %s", runtime);
-        return -1;
-    }
-    lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
-        return berth_steal_fd(&lock);
-    if (lock >= 0 && errno == EWOULDBLOCK)
+    if (lock >= 0)
+        return lock;
+    if (errno == EAGAIN || errno == EACCES)
         berth_set_error(error, BERTH_ERROR_FAILED,
                         "another berthd runs with the runtime directory %s; stop it first",
                         runtime);
     else
         berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot lock %s", path);
     return -1;
+}
+
+/* The runtime directory by the path that mount tables show. NULL on failure. */
+static char *make_runtime(GError **error)
+{
+    g_autofree char *asked = berth_directory(BERTH_DIRECTORY_RUNTIME);
+    char *real;
+
+    if (mkdir(asked, 0755) < 0 && errno != EEXIST) {
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make %s", asked);
+        return NULL;
+    }
+    real = realpath(asked, NULL);
+    if (!real)
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot find %s", asked);
+    return real;
 }
 
 static bool purge(const BerthPlaces *places, const char *runtime, GError **error)
@@ -209,16 +240,11 @@ static bool purge(const BerthPlaces *places, const char *runtime, GError **error
 static bool open_vault(BerthDaemon *daemon, BerthPlaces *places, const char *runtime,
                        GError **error)
 {
-    g_autofree char *problem = NULL;
     bool recovered;
 
-    daemon->vault = berth_vault_open(places, runtime, &recovered, &problem, error);
+    daemon->vault = berth_vault_open(places, runtime, &recovered, error);
     if (!daemon->vault)
         return false;
-    if (problem)
-        berth_log_event(LOG_WARNING, BERTH_MESSAGE_VAULT_INVALID, NULL,
-                        "the vault at %s could not be used, a new one took its place: %s", runtime,
-                        problem);
     berth_log_event(LOG_DEBUG,
                     recovered ? BERTH_MESSAGE_VAULT_RECOVERED : BERTH_MESSAGE_VAULT_CREATED, NULL,
                     "%s the vault at %s", recovered ? "recovered" : "created", runtime);
@@ -403,10 +429,11 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
     return true;
 }
 
-static int serve(const Options *options, const char *runtime)
+static int serve(const Options *options)
 {
     BerthDaemon daemon = { .mode_option = options->mode, .mode_option_by = options->mode_by };
     g_autoptr(GError) error = NULL;
+    g_autofree char *runtime = NULL;
     BERTH_AUTO_FD lock = -1;
     int r = EXIT_FAILURE;
 
@@ -419,7 +446,9 @@ static int serve(const Options *options, const char *runtime)
         g_ptr_array_unref(daemon.declared);
         return EXIT_SUCCESS;
     }
-    lock = take_lock(runtime, &error);
+    runtime = make_runtime(&error);
+    if (runtime)
+        lock = take_lock(runtime, &error);
     if (lock >= 0 && berth_confine(&error) && start(&daemon, options, runtime, &error))
         r = sd_event_loop(daemon.event);
     else
@@ -428,11 +457,12 @@ static int serve(const Options *options, const char *runtime)
     return r < 0 ? EXIT_FAILURE : r;
 }
 
-static int run_purge(const Options *options, const char *runtime)
+static int run_purge(const Options *options)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(BerthPlaces) places = NULL;
-    BERTH_AUTO_FD lock = take_lock(runtime, &error);
+    g_autofree char *runtime = make_runtime(&error);
+    BERTH_AUTO_FD lock = runtime ? take_lock(runtime, &error) : -1;
 
     if (lock >= 0)
         places = berth_places_open(options->host_mount_namespace, &error);
@@ -444,13 +474,17 @@ static int run_purge(const Options *options, const char *runtime)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *runtime = berth_directory(BERTH_DIRECTORY_RUNTIME);
+    g_autoptr(GError) error = NULL;
     Options options = { 0 };
     int r = parse_options(argc, argv, &options);
 
     if (r >= 0)
         return r;
     (void)umask(0022);
+    if (!berth_directories_check(&error)) {
+        berth_err("%s", error->message);
+        return EXIT_FAILURE;
+    }
     if (chdir("/") < 0) {
         berth_err("cannot change to /: %m");
         return EXIT_FAILURE;
@@ -459,5 +493,5 @@ int main(int argc, char **argv)
         berth_err("berthd must be run by root");
         return EXIT_FAILURE;
     }
-    return options.purge ? run_purge(&options, runtime) : serve(&options, runtime);
+    return options.purge ? run_purge(&options) : serve(&options);
 }

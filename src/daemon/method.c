@@ -316,7 +316,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 BerthVerdict berth_call_retry(BerthCall *call, uint64_t usec, GError **error)
 {
-    int r = sd_event_add_time_relative(call->daemon->event, &call->retry, CLOCK_MONOTONIC, usec, 0,
+    int r = sd_event_add_time_relative(call->daemon->event, &call->retry, CLOCK_MONOTONIC, usec, 1,
                                        on_retry, call);
 
     if (r < 0) {

@@ -14,19 +14,39 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define MAX_ENTRIES 1024  /* of one option's list or dictionary */
+#define MAX_TEXT    65536 /* bytes of one text */
+
+static bool check_text(const char *what, const char *text, GError **error)
+{
+    return strnlen(text, MAX_TEXT + 1) <= MAX_TEXT ||
+           berth_set_error(error, BERTH_ERROR_INVALID_OPTION, "%s has a text of more than %d bytes",
+                           what, MAX_TEXT);
+}
+
+static bool check_count(const char *what, unsigned count, GError **error)
+{
+    return count <= MAX_ENTRIES ||
+           berth_set_error(error, BERTH_ERROR_INVALID_OPTION, "%s has more than %d entries", what,
+                           MAX_ENTRIES);
+}
+
 static bool set_malformed(GError **error, int r)
 {
     return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r, "cannot read the arguments");
 }
 
-static bool read_strings(sd_bus_message *message, char ***target, GError **error)
+static bool read_strings(sd_bus_message *message, const char *what, char ***target, GError **error)
 {
     g_autoptr(GPtrArray) strings = g_ptr_array_new_with_free_func(g_free);
     const char *text;
     int r = sd_bus_message_enter_container(message, 'a', "s");
 
-    while (r >= 0 && (r = sd_bus_message_read_basic(message, 's', &text)) > 0)
+    while (r >= 0 && (r = sd_bus_message_read_basic(message, 's', &text)) > 0) {
+        if (!check_text(what, text, error) || !check_count(what, strings->len + 1, error))
+            return false;
         g_ptr_array_add(strings, g_strdup(text));
+    }
     if (r >= 0)
         r = sd_bus_message_exit_container(message);
     if (r < 0)
@@ -43,12 +63,17 @@ bool berth_dictionary_read(sd_bus_message *message, const char *what, GHashTable
     const char *name, *value;
     int r = sd_bus_message_enter_container(message, 'a', "{ss}");
 
-    while (r >= 0 && (r = sd_bus_message_read(message, "{ss}", &name, &value)) > 0)
+    while (r >= 0 && (r = sd_bus_message_read(message, "{ss}", &name, &value)) > 0) {
+        if (!check_text(what, name, error) || !check_text(what, value, error) ||
+            !check_count(what, g_hash_table_size(table) + 1, error))
+            return false;
         if (!g_hash_table_insert(table, g_strdup(name), g_strdup(value))) {
             g_autofree char *quoted = berth_quote(name);
+
             return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "%s has the key '%s' twice",
                                    what, quoted);
         }
+    }
     if (r >= 0)
         r = sd_bus_message_exit_container(message);
     if (r < 0)
@@ -82,7 +107,7 @@ static bool read_value(sd_bus_message *message, const BerthOption *option, void 
     int r;
 
     if (g_str_equal(option->type, "as"))
-        return read_strings(message, target, error);
+        return read_strings(message, option->key, target, error);
     if (g_str_equal(option->type, "a{ss}"))
         return berth_dictionary_read(message, option->key, target, error);
     if (g_str_equal(option->type, "h"))
@@ -93,6 +118,8 @@ static bool read_value(sd_bus_message *message, const BerthOption *option, void 
         return set_malformed(error, r);
     switch (option->type[0]) {
     case 's':
+        if (!check_text(option->key, value.s, error))
+            return false;
         *(char **)target = g_strdup(value.s);
         break;
     case 'b':

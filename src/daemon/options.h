@@ -26,7 +26,8 @@ typedef struct {
  * @options: the known keys, at most 32
  * @target: structure to fill
  * @seen: (out) (optional): bit n is set when @options[n] was given
- * @error: BERTH_ERROR_INVALID_ARGS naming the key that is unknown, given twice or of another type
+ * @error: BERTH_ERROR_INVALID_ARGS naming the key that is unknown, given twice or of another type;
+ *   BERTH_ERROR_INVALID_OPTION when its value is far too large
  *
  * On failure @target may be partly filled; its owner clears it.
  */

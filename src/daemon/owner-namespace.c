@@ -22,6 +22,7 @@
 #define TIMEOUT_USEC (20 * UINT64_C(1000000))
 
 typedef struct {
+    sd_event *event; /* not owned */
     const BerthPlaces *places;
     int socket; /* owned */
     pid_t pid;
@@ -32,12 +33,23 @@ typedef struct {
     void *userdata;
 } Helper;
 
+static int on_exit_status(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+    sd_event_source_unref(source);
+    return 0;
+}
+
+/* Lets the helper go, and reaps it only now: until here its PID could not become another's. */
 static void helper_free(Helper *helper)
 {
+    sd_event_source *reaper = NULL;
+
     sd_event_source_disable_unref(helper->io);
     sd_event_source_disable_unref(helper->timer);
+    berth_close(helper->socket); /* which ends it; only now, its source was registered by number */
+    if (sd_event_add_child(helper->event, &reaper, helper->pid, WEXITED, on_exit_status, NULL) < 0)
+        berth_warning("cannot reap the helper process %d", helper->pid);
     g_array_unref(helper->groups);
-    berth_close(helper->socket); /* which ends the helper */
     g_free(helper);
 }
 
@@ -115,19 +127,10 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static int on_exit_status(sd_event_source *source, const siginfo_t *info, void *userdata)
-{
-    sd_event_source_unref(source);
-    return 0;
-}
-
 static int watch(sd_event *event, Helper *helper)
 {
-    sd_event_source *reaper = NULL;
-    int r = sd_event_add_child(event, &reaper, helper->pid, WEXITED, on_exit_status, NULL);
+    int r = sd_event_add_io(event, &helper->io, helper->socket, EPOLLIN, on_message, helper);
 
-    if (r >= 0)
-        r = sd_event_add_io(event, &helper->io, helper->socket, EPOLLIN, on_message, helper);
     if (r >= 0)
         r = sd_event_add_time_relative(event, &helper->timer, CLOCK_MONOTONIC, TIMEOUT_USEC, 0,
                                        on_timeout, helper);
@@ -159,14 +162,9 @@ bool berth_owner_namespace_start(sd_event *event, const BerthPlaces *places,
     }
 
     helper = g_new0(Helper, 1);
-    *helper = (Helper){ places,
-                        berth_steal_fd(&ours),
-                        pid,
-                        caller->uid,
-                        g_array_ref(caller->groups),
-                        NULL,
-                        NULL,
-                        done,
+    *helper = (Helper){ event,   places,      berth_steal_fd(&ours),
+                        pid,     caller->uid, g_array_ref(caller->groups),
+                        NULL,    NULL,        done,
                         userdata };
     r = watch(event, helper);
     if (r >= 0)

@@ -70,6 +70,35 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
     return 0;
 }
 
+/*
+ * What a prompt says: the words of policy/org.berthd.berth1.policy, which polkit translates by our
+ * catalogue and fills in from the details. A test compares the two.
+ */
+static const struct {
+    const char *action, *message;
+} messages[] = {
+    { "create-sandbox", "Authentication is required to create a sandbox with IPC mode $(mode)." },
+    { "host-ipc", "Authentication is required to create a sandbox that shares the IPC namespace "
+                  "and the shared memory of this machine." },
+    { "publish-sandbox", "Authentication is required to publish or withdraw the paths of sandbox "
+                         "“$(sandbox)” $(sandbox-id) of user $(owner)." },
+    { "join-sandbox", "Authentication is required to join sandbox “$(sandbox)” (ID $(sandbox-id), "
+                      "owner $(owner))." },
+    { "attach", "Authentication is required to mount sandbox “$(sandbox)” (ID $(sandbox-id), owner "
+                "$(owner)) into a program of another user." },
+    { "manage-sandbox", "Authentication is required to inspect, change or remove sandbox "
+                        "“$(sandbox)” (ID $(sandbox-id), owner $(owner))." },
+    { "reload", "Authentication is required to reload the settings of Berth." },
+};
+
+static const char *message_of(const char *action)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(messages); i++)
+        if (g_str_equal(messages[i].action, action))
+            return messages[i].message;
+    g_assert_not_reached();
+}
+
 /* The details of the contract, and the message a prompt shows. */
 static int append_details(sd_bus_message *message, const BerthDemand *demand)
 {
@@ -86,18 +115,14 @@ static int append_details(sd_bus_message *message, const BerthDemand *demand)
         { "repository", details->repository },
         { "reference", details->reference },
     };
-    g_autofree char *text =
-        g_strdup_printf("Authentication is required for %s%s%s%s", demand->action,
-                        details->sandbox || details->sandbox_id ? " of the IPC sandbox " : "",
-                        details->sandbox ? details->sandbox : "",
-                        !details->sandbox && details->sandbox_id ? details->sandbox_id : "");
     int r = sd_bus_message_open_container(message, 'a', "{ss}");
 
     for (unsigned i = 0; r >= 0 && i < G_N_ELEMENTS(entries); i++)
         r = sd_bus_message_append(message, "{ss}", entries[i].key,
                                   entries[i].value ? entries[i].value : "");
     if (r >= 0)
-        r = sd_bus_message_append(message, "{ss}", "polkit.message", text);
+        r = sd_bus_message_append(message, "{ss}{ss}", "polkit.message", message_of(demand->action),
+                                  "polkit.gettext_domain", "berth");
     return r >= 0 ? sd_bus_message_close_container(message) : r;
 }
 

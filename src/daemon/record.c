@@ -71,6 +71,8 @@ char *berth_sandbox_to_record(const BerthSandbox *sandbox)
     g_key_file_set_uint64(file, GROUP, "BaseOwner", contents->owner);
     g_key_file_set_uint64(file, GROUP, "SysvLimit", contents->sysv_limit);
     g_key_file_set_boolean(file, GROUP, "ShmallSet", contents->shmall_set);
+    if (contents->resizing)
+        g_key_file_set_boolean(file, GROUP, "Resizing", TRUE);
     g_key_file_set_boolean(file, GROUP, "Published", sandbox->published);
     set_string(file, "ShmHuge", sandbox->huge);
     set_string(file, "ShmNuma", sandbox->numa);
@@ -181,7 +183,7 @@ BerthSandbox *berth_sandbox_from_record(const char *id, const char *record, GErr
     contents->owner = (uid_t)g_key_file_get_uint64(file, GROUP, "BaseOwner", NULL);
     contents->sysv_limit = g_key_file_get_uint64(file, GROUP, "SysvLimit", NULL);
     contents->shmall_set = g_key_file_get_boolean(file, GROUP, "ShmallSet", NULL);
-    contents->is_host = sandbox->mode == BERTH_IPC_MODE_HOST;
+    contents->resizing = g_key_file_get_boolean(file, GROUP, "Resizing", NULL);
     sandbox->ids.users = get_ids(file, "Users");
     sandbox->ids.groups = get_ids(file, "Groups");
     sandbox->peer = g_key_file_get_string(file, GROUP, "Peer", NULL);

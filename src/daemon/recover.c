@@ -13,6 +13,9 @@
 #include "ipc/publish.h"
 #include "ipc/watch.h"
 
+#include <inttypes.h>
+#include <sys/stat.h>
+
 static void log_lost(const char *id, const char *why)
 {
     g_autofree char *field = g_strconcat("SANDBOX_ID=", id, NULL);
@@ -22,21 +25,18 @@ static void log_lost(const char *id, const char *why)
 }
 
 /*
- * The watch of a tmpfs that ends a sandbox or a charge: found in the vault while it is there, else
- * in what the service's earlier process left. Without either it has ended, or nobody can tell any
- * more.
+ * The watch of a tmpfs that ends a sandbox or a charge: what the service's earlier process left, if
+ * it is the one that was recorded, else found in the vault while the tmpfs is there. Without either
+ * it has ended, or nobody can tell any more.
  */
 static bool find_watch(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
     BerthContents *contents = sandbox->contents;
-    int recorded = contents->wd;
 
-    if (!berth_slot_watch(sandboxes->vault, sandbox->id, sandboxes->watch, &contents->wd, error))
-        return false;
-    if (contents->wd < 0 && recorded >= 0 &&
-        berth_watch_has(sandboxes->vault->places->proc, sandboxes->watch, recorded))
-        contents->wd = recorded;
-    return true;
+    if (contents->wd >= 0 &&
+        g_hash_table_contains(sandboxes->inherited, GINT_TO_POINTER(contents->wd)))
+        return true;
+    return berth_slot_watch(sandboxes->vault, sandbox->id, sandboxes->watch, &contents->wd, error);
 }
 
 /* Finishes a hand-over or a removal. The record stays only while its tmpfs lives. */
@@ -52,14 +52,46 @@ static bool recover_given_away(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
     return berth_set_error(error, BERTH_ERROR_NO_SUCH_SANDBOX, "it has ended");
 }
 
+/*
+ * Whether what @sandbox has is the host's own. The kernel is asked, not the record: the sandbox of
+ * mode host that a joiner joined can be gone, and what is the host's must never be changed through
+ * a sandbox.
+ */
+static bool is_host(const BerthSandboxes *sandboxes, const BerthSandbox *sandbox)
+{
+    struct stat st;
+
+    return fstat(sandboxes->vault->places->home_ipc, &st) == 0 &&
+           st.st_ino == sandbox->contents->info.namespace_id;
+}
+
+/* Lets kernel.shmall follow a tmpfs whose resizing was interrupted. */
+static bool finish_resize(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
+{
+    g_autoptr(GHashTable) sysctls = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autofree char *shmall =
+        g_strdup_printf("%" PRIu64, berth_slot_shmall(sandbox->contents->info.shm_size));
+
+    sandbox->contents->resizing = false;
+    g_hash_table_insert(sysctls, (char *)"kernel.shmall", shmall);
+    return berth_slot_set_sysctls(sandboxes->vault, sandbox->id, sysctls, error) &&
+           berth_sandboxes_write_record(sandboxes, sandbox, error);
+}
+
 /* One that the service holds; charged ones are watched from their beginning. */
 static bool recover_held(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
-    bool charged = sandbox->owner != 0 && !*sandbox->donor && sandbox->mode != BERTH_IPC_MODE_HOST;
+    BerthContents *contents = sandbox->contents;
 
-    sandbox->contents->wd = -1;
-    return berth_slot_inspect(sandboxes->vault, sandbox->id, &sandbox->contents->info, error) &&
-           (!charged || find_watch(sandboxes, sandbox, error));
+    contents->wd = -1;
+    if (!berth_slot_inspect(sandboxes->vault, sandbox->id, &contents->info, error))
+        return false;
+    contents->is_host = is_host(sandboxes, sandbox);
+    if (contents->resizing && !contents->is_host && !finish_resize(sandboxes, sandbox, error))
+        return false;
+    if (sandbox->owner == 0 || *sandbox->donor || contents->is_host)
+        return true;
+    return find_watch(sandboxes, sandbox, error);
 }
 
 static BerthSandbox *recover_one(BerthSandboxes *sandboxes, const char *id, GError **error)
@@ -157,6 +189,7 @@ bool berth_sandboxes_recover(BerthSandboxes *sandboxes, GError **error)
 
     if (!ids)
         return false;
+    sandboxes->inherited = berth_watch_list(sandboxes->vault->places->proc, sandboxes->watch);
     for (guint i = 0; i < ids->len; i++) {
         g_autoptr(GError) failure = NULL;
         BerthSandbox *sandbox = recover_one(sandboxes, ids->pdata[i], &failure);
@@ -166,5 +199,6 @@ bool berth_sandboxes_recover(BerthSandboxes *sandboxes, GError **error)
         else if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_SANDBOX))
             log_lost(ids->pdata[i], failure->message);
     }
+    g_clear_pointer(&sandboxes->inherited, g_hash_table_unref);
     return republish(sandboxes, error);
 }

@@ -54,6 +54,7 @@ typedef struct {
     uint64_t sysv_limit; /* bytes that kernel.shmall may allow where there is no shm to follow */
     bool is_host;        /* the host's own */
     int wd;              /* in the watch: when it is charged or was handed over; else -1 */
+    bool resizing;       /* the tmpfs is being resized, kernel.shmall follows */
     bool shmall_set;     /* kernel.shmall was chosen and does not follow the shm size */
 } BerthContents;
 
@@ -64,7 +65,8 @@ typedef struct {
     BerthIpcMode mode;               /* resolved */
     BerthSandboxState state;
     bool published;
-    bool moving; /* being handed over by a child: nothing else may be done with it */
+    bool counted; /* its owner is charged for the sandbox itself */
+    bool moving;  /* being handed over by a child: nothing else may be done with it */
     uid_t owner;
     uint64_t created_usec;
     char *name;         /* (nullable) */

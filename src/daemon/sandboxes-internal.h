@@ -4,7 +4,7 @@
 #include "daemon/sandboxes.h"
 #include "daemon/users.h"
 
-/* Shared by sandboxes.c, recover.c, watches.c and lifetime.c only. */
+/* Shared by sandboxes.c, sandboxes-change.c, recover.c, watches.c and lifetime.c only. */
 struct BerthSandboxes {
     BerthVault *vault; /* not owned */
     BerthSandboxEvents events;
@@ -16,10 +16,14 @@ struct BerthSandboxes {
     GHashTable *tmpfs;    /* watch descriptor → what watches.c knows */
     int watch;            /* owned: inotify, see ipc/watch.h */
     sd_event_source *watch_source;
+    GHashTable *inherited; /* during recovery: the watches that an earlier process left */
 };
 
 /** berth_sandboxes_insert: takes @sandbox into the indexes, and owns it. */
 void berth_sandboxes_insert(BerthSandboxes *sandboxes, BerthSandbox *sandbox);
+
+/** berth_sandboxes_log: logs what happened to @sandbox, with the MESSAGE_ID @id. */
+void berth_sandboxes_log(const char *id, const BerthSandbox *sandbox, const char *what);
 
 /** berth_sandboxes_write_record: stores @sandbox in the vault. */
 bool berth_sandboxes_write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox,

@@ -13,6 +13,9 @@
 
 #define LIST_SLICE 64 /* rows made before other callers get their turn */
 
+/* Bytes of a reply that what Describe gives may take; a message bus takes 32 MiB in all. */
+#define LIST_DETAILS_MAX (16u << 20)
+
 static const BerthOption no_options[] = { { NULL } };
 
 /* Join and Get: a sandbox as the caller names it. */
@@ -82,6 +85,7 @@ typedef struct {
     uint32_t seen;
     GPtrArray *ids; /* of all sandboxes when the list began */
     guint next;
+    size_t details; /* bytes, about, that Describe's part of the rows so far takes */
     sd_bus_message *reply;
 } ListArguments;
 
@@ -171,6 +175,22 @@ static bool matches(const BerthCall *call, const BerthSandbox *sandbox)
            (sees_all(call, sandbox) && matches_labels(sandbox, arguments->labels));
 }
 
+/* Whether what Describe gives still fits; a list too long for it goes on without. */
+static bool fits(ListArguments *arguments, const BerthSandbox *sandbox)
+{
+    size_t bytes = 2048; /* with sysctls and usage */
+    GHashTableIter iter;
+    gpointer key, value;
+
+    if (sandbox->labels) {
+        g_hash_table_iter_init(&iter, sandbox->labels);
+        while (g_hash_table_iter_next(&iter, &key, &value))
+            bytes += strlen(key) + strlen(value) + 16;
+    }
+    arguments->details += bytes;
+    return arguments->details <= LIST_DETAILS_MAX;
+}
+
 static bool append_row(BerthCall *call, const BerthSandbox *sandbox, GError **error)
 {
     ListArguments *arguments = call->arguments;
@@ -178,7 +198,7 @@ static bool append_row(BerthCall *call, const BerthSandbox *sandbox, GError **er
 
     if (r >= 0)
         r = berth_describe_public(arguments->reply, sandbox);
-    if (r >= 0 && sees_all(call, sandbox) &&
+    if (r >= 0 && sees_all(call, sandbox) && fits(arguments, sandbox) &&
         !berth_describe_private(arguments->reply, call->daemon, sandbox, error))
         return false;
     if (r >= 0)

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All sandboxes: the one place that changes them. Each operation changes the kernel's side first
- * (the slot in the vault, published paths), then the record, then what is here, and tells the bus
- * last, so that a crash at any point leaves the vault right and a restarted service reads the truth
- * from it. Callers have been authorized and arguments checked before anything here is called.
+ * All sandboxes: found, made and removed; what happens to them in between is in sandboxes-change.c.
+ * The kernel's side comes first (the slot in the vault, with its record), the bus last, so that a
+ * crash at any point leaves the vault right and a restarted service reads the truth from it.
+ * Callers have been authorized and arguments checked before anything here is called.
  */
 
 #include "daemon/sandboxes.h"
 
 #include "base/error.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/messages.h"
 #include "daemon/sandboxes-internal.h"
 #include "ipc/publish.h"
-#include "ipc/sysctls.h"
-#include "ipc/watch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -27,7 +24,7 @@ static char *name_key(uid_t owner, const char *name)
     return g_strdup_printf("%u/%s", owner, name);
 }
 
-static void log_event(const char *id, const BerthSandbox *sandbox, const char *what)
+void berth_sandboxes_log(const char *id, const BerthSandbox *sandbox, const char *what)
 {
     g_autofree char *f_id = g_strconcat("SANDBOX_ID=", sandbox->id, NULL);
     g_autofree char *f_name =
@@ -41,6 +38,16 @@ static void log_event(const char *id, const BerthSandbox *sandbox, const char *w
                     berth_ipc_mode_to_string(sandbox->mode), what);
 }
 
+/*
+ * Whether the tmpfs of @sandbox is charged to its owner and was made for it: then what is left of
+ * it after a removal is the charge, until nobody uses it any more.
+ */
+static bool leaves_charge(const BerthSandbox *sandbox)
+{
+    return sandbox->contents->owner != 0 && sandbox->contents->wd >= 0 &&
+           g_str_equal(sandbox->contents->base, sandbox->id);
+}
+
 void berth_sandboxes_insert(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
 {
     g_hash_table_insert(sandboxes->by_id, sandbox->id, sandbox);
@@ -48,7 +55,10 @@ void berth_sandboxes_insert(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
         g_hash_table_insert(sandboxes->by_name, name_key(sandbox->owner, sandbox->name), sandbox);
     if (sandbox->lifetime == BERTH_LIFETIME_CONNECTION)
         sandboxes->connections++;
-    berth_users_charge(sandboxes->users, sandbox->owner, &one_sandbox);
+    /* what has a tmpfs of its own is counted with it, until that is gone (watches.c) */
+    sandbox->counted = !leaves_charge(sandbox);
+    if (sandbox->counted)
+        berth_users_charge(sandboxes->users, sandbox->owner, &one_sandbox);
 }
 
 /* Takes @sandbox out of the indexes and frees it. */
@@ -61,7 +71,8 @@ static void forget(BerthSandboxes *sandboxes, BerthSandbox *sandbox)
     }
     if (sandbox->lifetime == BERTH_LIFETIME_CONNECTION)
         sandboxes->connections--;
-    berth_users_discharge(sandboxes->users, sandbox->owner, &one_sandbox);
+    if (sandbox->counted)
+        berth_users_discharge(sandboxes->users, sandbox->owner, &one_sandbox);
     g_hash_table_remove(sandboxes->by_id, sandbox->id);
 }
 
@@ -98,6 +109,11 @@ void berth_sandboxes_free(BerthSandboxes *sandboxes)
 unsigned berth_sandboxes_count(BerthSandboxes *sandboxes)
 {
     return g_hash_table_size(sandboxes->by_id);
+}
+
+bool berth_sandboxes_is_empty(BerthSandboxes *sandboxes)
+{
+    return g_hash_table_size(sandboxes->by_id) == 0 && g_hash_table_size(sandboxes->tmpfs) == 0;
 }
 
 void berth_sandboxes_iter(BerthSandboxes *sandboxes, GHashTableIter *iter)
@@ -229,7 +245,9 @@ static BerthCharge charge_of(const BerthSandboxSpec *spec)
 {
     bool has_tmpfs = spec->mode == BERTH_IPC_MODE_PRIVATE || spec->mode == BERTH_IPC_MODE_SHAREABLE;
 
-    return (BerthCharge){ 1, has_tmpfs ? spec->shm.size : 0, has_tmpfs ? spec->shm.inodes : 0 };
+    /* with none it is what SysV memory may take */
+    return (BerthCharge){ 1, has_tmpfs || spec->mode == BERTH_IPC_MODE_NONE ? spec->shm.size : 0,
+                          has_tmpfs ? spec->shm.inodes : 0 };
 }
 
 bool berth_sandboxes_check_room(BerthSandboxes *sandboxes, const BerthSandboxSpec *spec,
@@ -282,7 +300,7 @@ BerthSandbox *berth_sandboxes_create(BerthSandboxes *sandboxes, const BerthSandb
         return NULL;
     }
     berth_sandboxes_insert(sandboxes, sandbox);
-    log_event(BERTH_MESSAGE_SANDBOX_CREATED, sandbox, "created");
+    berth_sandboxes_log(BERTH_MESSAGE_SANDBOX_CREATED, sandbox, "created");
     sandboxes->events.added(sandbox, sandboxes->events.userdata);
     return g_steal_pointer(&sandbox);
 }
@@ -295,185 +313,6 @@ bool berth_sandbox_admits(const BerthSandbox *sandbox, const BerthCaller *caller
         if (berth_ids_contain(sandbox->ids.groups, g_array_index(caller->groups, gid_t, i)))
             return true;
     return false;
-}
-
-bool berth_sandbox_check_held(const BerthSandbox *sandbox, const char *given, GError **error)
-{
-    if (sandbox->moving)
-        return berth_set_error(error, BERTH_ERROR_SANDBOX_BUSY,
-                               "sandbox %s is being handed over just now", given);
-    if (sandbox->state == BERTH_SANDBOX_HANDED_OVER)
-        return berth_set_error(error, BERTH_ERROR_NOT_SHAREABLE,
-                               "sandbox %s: non-shareable IPC (hint: use mode shareable for the "
-                               "donor sandbox)",
-                               given);
-    return true;
-}
-
-bool berth_sandboxes_open(BerthSandboxes *sandboxes, BerthSandbox *sandbox, BerthSlotFds *fds,
-                          GError **error)
-{
-    return berth_slot_open(sandboxes->vault, sandbox->id, fds, error);
-}
-
-bool berth_sandboxes_write_record(BerthSandboxes *sandboxes, const BerthSandbox *sandbox,
-                                  GError **error)
-{
-    g_autofree char *record = berth_sandbox_to_record(sandbox);
-
-    return berth_slot_write_record(sandboxes->vault, sandbox->id, record, error);
-}
-
-bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
-                               const BerthSlotFds *fds, GError **error)
-{
-    int wd = sandbox->contents->wd;
-
-    g_assert(berth_ipc_mode_is_handed_over(sandbox->mode));
-    g_assert(sandbox->state == BERTH_SANDBOX_READY);
-    if (wd < 0) {
-        if (!berth_watch_add(sandboxes->watch, fds->shm >= 0 ? fds->shm : fds->mqueue, &wd, error))
-            return false;
-        berth_watches_add(sandboxes, sandbox, wd);
-    }
-    sandbox->state = BERTH_SANDBOX_HANDED_OVER;
-    if (!berth_sandboxes_write_record(sandboxes, sandbox, error)) {
-        sandbox->state = BERTH_SANDBOX_READY;
-        return false;
-    }
-    /* from here on it is the caller's; what cannot be unmounted now is when the service starts
-     * again */
-    if (!berth_slot_empty(sandboxes->vault, sandbox->id, NULL))
-        berth_warning("cannot unmount what was handed over of sandbox %s", sandbox->id);
-    log_event(BERTH_MESSAGE_SANDBOX_HANDED, sandbox, "handed over");
-    sandboxes->events.changed(sandbox, "State", sandboxes->events.userdata);
-    return true;
-}
-
-/* What kernel.shmall becomes when the shm gets @size bytes: follows it, or is kept within it. */
-static char *shmall_for(BerthSandboxes *sandboxes, const BerthSandbox *sandbox, uint64_t size)
-{
-    uint64_t most = berth_slot_shmall(size), chosen;
-    g_autoptr(GHashTable) sysctls = NULL;
-    const char *now;
-
-    if (sandbox->contents->shmall_set) {
-        sysctls = berth_slot_get_sysctls(sandboxes->vault, sandbox->id, NULL);
-        now = sysctls ? g_hash_table_lookup(sysctls, "kernel.shmall") : NULL;
-        if (now && g_ascii_string_to_unsigned(now, 10, 0, most, &chosen, NULL))
-            return NULL;
-    }
-    return g_strdup_printf("%" PRIu64, most);
-}
-
-/* Whether the owner may have the new limits; what shrinks is always allowed. */
-static bool check_growth(BerthSandboxes *sandboxes, const BerthSettings *settings,
-                         const BerthContents *contents, uint64_t size, uint64_t inodes,
-                         GError **error)
-{
-    const BerthSlotInfo *info = &contents->info;
-    const BerthCharge more = {
-        0,
-        size > info->shm_size ? size - info->shm_size : 0,
-        inodes > info->shm_inodes ? inodes - info->shm_inodes : 0,
-    };
-
-    return berth_users_check(sandboxes->users, settings, contents->owner, &more, error);
-}
-
-bool berth_sandboxes_resize(BerthSandboxes *sandboxes, const BerthSettings *settings,
-                            BerthSandbox *sandbox, uint64_t size, uint64_t inodes, GError **error)
-{
-    BerthContents *contents = sandbox->contents;
-    g_autofree char *shmall = shmall_for(sandboxes, sandbox, size);
-    GHashTableIter iter;
-    BerthSandbox *other;
-
-    if (!check_growth(sandboxes, settings, contents, size, inodes, error) ||
-        !berth_slot_resize(sandboxes->vault, sandbox->id, size, inodes, shmall, error) ||
-        !berth_slot_inspect(sandboxes->vault, sandbox->id, &contents->info, error))
-        return false;
-    berth_watches_resized(sandboxes, contents);
-    g_hash_table_iter_init(&iter, sandboxes->by_id);
-    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&other))
-        if (other->contents == contents)
-            sandboxes->events.changed(other, "ShmSize", sandboxes->events.userdata);
-    return true;
-}
-
-bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
-                                 GHashTable *sysctls, GError **error)
-{
-    g_autoptr(GHashTable) before = berth_slot_get_sysctls(sandboxes->vault, sandbox->id, error);
-    GHashTableIter iter;
-    gpointer name;
-
-    if (!before)
-        return false;
-    if (!berth_slot_set_sysctls(sandboxes->vault, sandbox->id, sysctls, error)) {
-        /* back to what was: only those that the caller named, *_next_id cannot be unset */
-        g_hash_table_iter_init(&iter, before);
-        while (g_hash_table_iter_next(&iter, &name, NULL))
-            if (!g_hash_table_contains(sysctls, name) || g_str_has_suffix(name, "_next_id"))
-                g_hash_table_iter_remove(&iter);
-        (void)berth_slot_set_sysctls(sandboxes->vault, sandbox->id, before, NULL);
-        return false;
-    }
-    if (g_hash_table_contains(sysctls, "kernel.shmall") && !sandbox->contents->shmall_set) {
-        sandbox->contents->shmall_set = true;
-        return berth_sandboxes_write_record(sandboxes, sandbox, error);
-    }
-    return true;
-}
-
-bool berth_sandboxes_set_ids(BerthSandboxes *sandboxes, BerthSandbox *sandbox, const BerthIds *ids,
-                             GError **error)
-{
-    BerthIds before = sandbox->ids;
-
-    sandbox->ids = (BerthIds){ g_array_ref(ids->users), g_array_ref(ids->groups) };
-    if (!berth_sandboxes_write_record(sandboxes, sandbox, error)) {
-        berth_ids_clear(&sandbox->ids);
-        sandbox->ids = before;
-        return false;
-    }
-    berth_ids_clear(&before);
-    return true;
-}
-
-/* Publishes or not, and remembers it; undone when it cannot be remembered. */
-static bool set_published(BerthSandboxes *sandboxes, BerthSandbox *sandbox, bool published,
-                          GError **error)
-{
-    const char *name = berth_sandbox_by_name(sandbox);
-
-    if (!(published ? berth_publish(sandboxes->vault, sandbox->id, name, error)
-                    : berth_unpublish(sandboxes->vault, sandbox->id, name, error)))
-        return false;
-    if (sandbox->published == published)
-        return true;
-    sandbox->published = published;
-    return berth_sandboxes_write_record(sandboxes, sandbox, error);
-}
-
-bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
-{
-    return set_published(sandboxes, sandbox, true, error);
-}
-
-bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
-{
-    return set_published(sandboxes, sandbox, false, error);
-}
-
-/*
- * Whether the tmpfs of @sandbox is charged to its owner and was made for it: then what is left of
- * it after a removal is the charge, until nobody uses it any more.
- */
-static bool leaves_charge(const BerthSandbox *sandbox)
-{
-    return sandbox->contents->owner != 0 && sandbox->contents->wd >= 0 &&
-           g_str_equal(sandbox->contents->base, sandbox->id);
 }
 
 bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
@@ -496,7 +335,7 @@ bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GE
             return false;
         berth_watches_drop(sandboxes, sandbox->contents, sandbox->id);
     }
-    log_event(BERTH_MESSAGE_SANDBOX_REMOVED, sandbox, "removed");
+    berth_sandboxes_log(BERTH_MESSAGE_SANDBOX_REMOVED, sandbox, "removed");
     sandboxes->events.removed(sandbox, sandboxes->events.userdata);
     forget(sandboxes, sandbox);
     berth_watches_read(sandboxes);

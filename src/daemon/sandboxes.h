@@ -48,6 +48,8 @@ BerthSandboxes *berth_sandboxes_new(sd_event *event, BerthVault *vault, BerthUse
 void berth_sandboxes_free(BerthSandboxes *sandboxes);
 
 unsigned berth_sandboxes_count(BerthSandboxes *sandboxes);
+/** berth_sandboxes_is_empty: Returns: whether there is no sandbox, and no charge left of one. */
+bool berth_sandboxes_is_empty(BerthSandboxes *sandboxes);
 /** berth_sandboxes_iter: begins a walk over all, in no order: values are BerthSandbox. */
 void berth_sandboxes_iter(BerthSandboxes *sandboxes, GHashTableIter *iter);
 
@@ -98,8 +100,19 @@ bool berth_sandboxes_open(BerthSandboxes *sandboxes, BerthSandbox *sandbox, Bert
                           GError **error);
 
 /**
- * berth_sandboxes_hand_over: gives up a private or none sandbox of which @fds are about to be given
- * away, and watches for the end of its tmpfs (with none: of its message queues).
+ * berth_sandboxes_move: begins to give a private or none sandbox away: from here on a service that
+ * is started anew takes it for handed over. It ends with berth_sandboxes_hand_over() or, if nothing
+ * was given, berth_sandboxes_keep().
+ * @fds: what is about to be given
+ */
+bool berth_sandboxes_move(BerthSandboxes *sandboxes, BerthSandbox *sandbox, const BerthSlotFds *fds,
+                          GError **error);
+/** berth_sandboxes_keep: nothing was given away. */
+bool berth_sandboxes_keep(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
+
+/**
+ * berth_sandboxes_hand_over: gives up a private or none sandbox of which @fds are given away, and
+ * watches for the end of its tmpfs (with none: of its namespace).
  */
 bool berth_sandboxes_hand_over(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
                                const BerthSlotFds *fds, GError **error);
@@ -113,6 +126,9 @@ bool berth_sandboxes_set_sysctls(BerthSandboxes *sandboxes, BerthSandbox *sandbo
 /** berth_sandboxes_set_ids: @ids: who else may join from now on; what was given out stays out. */
 bool berth_sandboxes_set_ids(BerthSandboxes *sandboxes, BerthSandbox *sandbox, const BerthIds *ids,
                              GError **error);
+/** berth_sandboxes_set_labels: @labels: (nullable) (transfer none): a reference is kept. */
+bool berth_sandboxes_set_labels(BerthSandboxes *sandboxes, BerthSandbox *sandbox,
+                                GHashTable *labels, GError **error);
 bool berth_sandboxes_publish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
 bool berth_sandboxes_unpublish(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error);
 /** berth_sandboxes_remove: removes @sandbox, which is then freed. */

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "base/size.h"
 #include "daemon/ids.h"
 #include "ipc/machine.h"
 #include "ipc/slot.h"
@@ -20,9 +21,6 @@
 #define MAX_LABELS      64
 #define MAX_DONOR_BYTES 128  /* of UID/name, with room to spare */
 #define MAX_LABEL_BYTES 1024 /* of key and value together */
-
-/* The kernel counts 1 KiB for each inode when it bounds nr_inodes (mm/shmem.c). */
-#define MAX_INODES (UINT64_C(1) << 40)
 
 static bool check_labels(GHashTable *labels, GError **error)
 {
@@ -95,12 +93,12 @@ bool berth_check_shm_inodes(const BerthSettings *settings, uint64_t *inodes, GEr
 {
     if (*inodes == 0)
         *inodes = settings->default_shm_inodes;
-    if (*inodes <= MAX_INODES)
+    if (*inodes <= BERTH_SHM_INODES_MAX)
         return true;
     return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
                            "%" PRIu64
                            " inodes are more than a tmpfs can have; use at most %" PRIu64,
-                           *inodes, MAX_INODES);
+                           *inodes, BERTH_SHM_INODES_MAX);
 }
 
 /* What means nothing with a mode is refused, so that nobody relies on it. */
@@ -153,6 +151,16 @@ static bool check_mode(const BerthSettings *settings, const BerthWanted *wanted,
                            berth_ipc_mode_to_string(*mode));
 }
 
+/* With host and container the shm is somebody else's, and its size counts. */
+static bool check_sizes(const BerthSettings *settings, BerthWanted *wanted, BerthIpcMode mode,
+                        GError **error)
+{
+    if (mode == BERTH_IPC_MODE_HOST || mode == BERTH_IPC_MODE_CONTAINER)
+        wanted->shm_size = wanted->shm_inodes = 0;
+    return berth_check_shm_size(settings, &wanted->shm_size, error) &&
+           berth_check_shm_inodes(settings, &wanted->shm_inodes, error);
+}
+
 bool berth_wanted_check(const BerthSettings *settings, BerthWanted *wanted, BerthIpcMode *mode,
                         const char **donor, GError **error)
 {
@@ -161,8 +169,7 @@ bool berth_wanted_check(const BerthSettings *settings, BerthWanted *wanted, Bert
            check_combination(wanted, *mode, error) &&
            berth_ids_check(wanted->users, "Users", error) &&
            berth_ids_check(wanted->groups, "Groups", error) &&
-           berth_check_shm_size(settings, &wanted->shm_size, error) &&
-           berth_check_shm_inodes(settings, &wanted->shm_inodes, error) &&
+           check_sizes(settings, wanted, *mode, error) &&
            (!wanted->huge || berth_machine_check_huge(wanted->huge, error)) &&
            (!wanted->numa || berth_machine_check_mempolicy(wanted->numa, error)) &&
            berth_check_sysctls(wanted->sysctls, error) &&

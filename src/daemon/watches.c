@@ -31,7 +31,9 @@ static BerthCharge charge_of(const BerthContents *contents)
 {
     if (contents->owner == 0)
         return (BerthCharge){ 0 };
-    return (BerthCharge){ 0, contents->info.shm_size, contents->info.shm_inodes };
+    if (!contents->info.shm_device) /* none: what SysV memory may take */
+        return (BerthCharge){ 1, contents->sysv_limit, 0 };
+    return (BerthCharge){ 1, contents->info.shm_size, contents->info.shm_inodes };
 }
 
 static void on_ended(int wd, void *userdata)
@@ -57,9 +59,26 @@ static void on_ended(int wd, void *userdata)
         berth_warning("cannot forget sandbox %s: %s", tmpfs->id, error->message);
 }
 
+/* Events were lost: whatever is not watched any more has ended. */
+static void find_ended(BerthSandboxes *sandboxes)
+{
+    g_autoptr(GHashTable) left = berth_watch_list(sandboxes->vault->places->proc, sandboxes->watch);
+    g_autoptr(GPtrArray) ended = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer wd;
+
+    g_hash_table_iter_init(&iter, sandboxes->tmpfs);
+    while (g_hash_table_iter_next(&iter, &wd, NULL))
+        if (!g_hash_table_contains(left, wd))
+            g_ptr_array_add(ended, wd);
+    for (guint i = 0; i < ended->len; i++)
+        on_ended(GPOINTER_TO_INT(ended->pdata[i]), sandboxes);
+}
+
 void berth_watches_read(BerthSandboxes *sandboxes)
 {
-    berth_watch_read(sandboxes->watch, on_ended, sandboxes);
+    if (berth_watch_read(sandboxes->watch, on_ended, sandboxes))
+        find_ended(sandboxes);
 }
 
 static int on_watch(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -56,14 +56,18 @@ static void make_directory(int root, const char *path, uid_t owner)
     g_autofree char *parent = g_path_get_dirname(path);
     g_autofree char *name = g_path_get_basename(path);
     BERTH_AUTO_FD dir = berth_openat2(root, parent, O_PATH | O_DIRECTORY, RESOLVE);
+    gid_t group = 0;
     struct stat st;
 
     if (dir < 0 || fstat(dir, &st) < 0)
         return;
     if (owner != 0)
-        setfsgid(st.st_uid == owner ? st.st_gid : NOBODY);
+        group = st.st_uid == owner ? st.st_gid : NOBODY;
+    setfsgid(group);
     setfsuid(owner);
-    (void)mkdirat(dir, name, 0755); /* the open that follows reports failure */
+    /* they report no failure, but an invalid ID changes nothing and tells the one in force */
+    if (setfsuid((uid_t)-1) == (int)owner && setfsgid((gid_t)-1) == (int)group)
+        (void)mkdirat(dir, name, 0755); /* the open that follows reports failure */
     setfsuid(0);
     setfsgid(0);
 }
@@ -158,8 +162,7 @@ static bool mount_all(const BerthTarget *target, int root, BerthMountTable *tabl
 bool berth_attach(const BerthVault *vault, const BerthTarget *target, const BerthSlotFds *fds,
                   GError **error)
 {
-    g_autofree char *pid = g_strdup_printf("%d", target->pid);
-    g_autofree char *path = g_strconcat(pid, "/root", NULL);
+    g_autofree char *path = g_strdup_printf("%d/root", target->pid);
     g_autoptr(BerthMountTable) table = NULL;
     BERTH_AUTO_STEP step = { 0 };
     BERTH_AUTO_FD root = -1;
@@ -167,13 +170,14 @@ bool berth_attach(const BerthVault *vault, const BerthTarget *target, const Bert
     if (!check_namespace(vault, target, error))
         return false;
     root = openat(vault->places->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root >= 0)
-        table = berth_mounts_read(vault->places->proc, pid, NULL);
-    if (!berth_pidfd_check(target->pidfd, error)) /* and if it lives, these were its own */
+    if (!berth_pidfd_check(target->pidfd, error)) /* and if it lives, this was its own */
         return false;
-    if (!table)
+    if (root < 0)
         return berth_set_error_errno(error, BERTH_ERROR_NOT_SUPPORTED, errno,
                                      "cannot look into process %d", target->pid);
-    return berth_step_mnt(&step, vault->places, target->mnt, error) &&
-           mount_all(target, root, table, fds, error);
+    if (!berth_step_mnt(&step, vault->places, target->mnt, error))
+        return false;
+    /* all of its mounts, also those outside of the root it may be confined to */
+    table = berth_mounts_read(vault->places->proc, "thread-self", error);
+    return table && mount_all(target, root, table, fds, error);
 }

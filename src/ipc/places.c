@@ -22,18 +22,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SYSCTLS_NAMESPACES                                                                         \
+    64 /* looked at in one procfs: mounting one costs as much as a few opens */
+
 /*
  * A procfs of our own, mounted nowhere: systemd's ProtectKernelTunables= and container managers
  * make /proc/sys read-only, while the sysctls of a sandbox's namespace must be written.
  */
-static int open_proc(GError **error)
+static int mount_proc(void)
 {
     BERTH_AUTO_FD context = fsopen("proc", FSOPEN_CLOEXEC);
-    int proc = -1;
 
-    if (context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        proc = fsmount(context, FSMOUNT_CLOEXEC,
-                       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -1;
+    return fsmount(context, FSMOUNT_CLOEXEC,
+                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+static int open_proc(GError **error)
+{
+    int proc = mount_proc();
+
     if (proc < 0) {
         berth_debug("cannot mount a procfs of our own, using /proc: %m");
         proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -74,7 +83,9 @@ BerthPlaces *berth_places_open(const char *host_mnt_path, GError **error)
 {
     g_autoptr(BerthPlaces) places = g_new(BerthPlaces, 1);
 
-    *places = (BerthPlaces){ -1, -1, -1, -1, -1, false };
+    *places = (BerthPlaces){
+        .home_mnt = -1, .home_ipc = -1, .host_mnt = -1, .proc = -1, .root = -1, .sysctls = -1
+    };
     places->proc = open_proc(error);
     if (places->proc < 0)
         return NULL;
@@ -94,6 +105,8 @@ BerthPlaces *berth_places_open(const char *host_mnt_path, GError **error)
     if (places->host_mnt < 0)
         return NULL;
 
+    (void)berth_places_sysctls(places);
+    places->host_is_home = berth_same_namespace(places->host_mnt, places->home_mnt);
     places->chrooted = find_chroot(places);
     if (!go_home(places)) {
         berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
@@ -113,12 +126,26 @@ void berth_places_free(BerthPlaces *places)
     berth_close(places->host_mnt);
     berth_close(places->proc);
     berth_close(places->root);
+    berth_close(places->sysctls);
     g_free(places);
+}
+
+int berth_places_sysctls(BerthPlaces *places)
+{
+    if (places->sysctls < 0 || places->namespaces >= SYSCTLS_NAMESPACES) {
+        places->sysctls = berth_close(places->sysctls);
+        places->sysctls = mount_proc();
+        places->namespaces = 0;
+    }
+    places->namespaces++;
+    return places->sysctls >= 0 ? places->sysctls : places->proc;
 }
 
 bool berth_step_mnt(BerthStep *step, const BerthPlaces *places, int ns, GError **error)
 {
     step->places = places;
+    if (ns == places->host_mnt && places->host_is_home)
+        return true; /* also keeps the root of a process that is in a chroot */
     if (setns(ns, CLONE_NEWNS) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
                                      "cannot enter a mount namespace");

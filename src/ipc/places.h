@@ -8,12 +8,15 @@
  * BerthPlaces: the namespaces between which the service steps. All descriptors are owned by it.
  */
 typedef struct {
-    int home_mnt;  /* the mount namespace the process started in */
-    int home_ipc;  /* the IPC namespace it started in, which is the host's */
-    int host_mnt;  /* the mount namespace that published paths appear in; may be home */
-    int proc;      /* root directory of a procfs that is writable whatever /proc is */
-    int root;      /* the process's root directory, O_PATH */
-    bool chrooted; /* setns() alone would leave that root */
+    int home_mnt;        /* the mount namespace the process started in */
+    int home_ipc;        /* the IPC namespace it started in, which is the host's */
+    int host_mnt;        /* the mount namespace that published paths appear in; may be home */
+    int proc;            /* root directory of a procfs that is writable whatever /proc is */
+    bool host_is_home;   /* both mount namespaces are one: no step is needed */
+    int root;            /* the process's root directory, O_PATH */
+    bool chrooted;       /* setns() alone would leave that root */
+    int sysctls;         /* a procfs for sysctls only, made anew from time to time */
+    unsigned namespaces; /* whose sysctls were looked at in it */
 } BerthPlaces;
 
 /**
@@ -30,6 +33,16 @@ typedef struct {
 BerthPlaces *berth_places_open(const char *host_mnt_path, GError **error);
 void berth_places_free(BerthPlaces *places);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthPlaces, berth_places_free)
+
+/**
+ * berth_places_sysctls: a procfs in which to open sysctls of the IPC namespace the thread is in.
+ * The kernel keeps a directory entry for each sysctl of each namespace ever looked at, all in one
+ * hash chain: in a procfs that lives long each open takes longer than the last. So this one does
+ * not live long.
+ *
+ * Returns: (transfer none): its root directory.
+ */
+int berth_places_sysctls(BerthPlaces *places);
 
 /**
  * BerthStep: a visit to other namespaces that ends with its scope. Declare it with BERTH_AUTO_STEP,

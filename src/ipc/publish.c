@@ -161,7 +161,7 @@ bool berth_unpublish(const BerthVault *vault, const char *id, const char *name, 
     return discard(hidden, error);
 }
 
-/* In the host's mount namespace: removes links below by-name that lead nowhere. */
+/* In the host's mount namespace: removes links below by-name that lead nowhere or are half-made. */
 static void remove_dangling(const BerthVault *vault)
 {
     g_autofree char *base = g_build_filename(vault->runtime, DIRECTORY, BY_NAME, NULL);
@@ -170,7 +170,8 @@ static void remove_dangling(const BerthVault *vault)
     if (!dir)
         return;
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-        if (entry->d_type == DT_LNK && faccessat(dirfd(dir), entry->d_name, F_OK, 0) < 0)
+        if (entry->d_type == DT_LNK && (g_str_has_prefix(entry->d_name, HIDDEN) ||
+                                        faccessat(dirfd(dir), entry->d_name, F_OK, 0) < 0))
             (void)unlinkat(dirfd(dir), entry->d_name, 0);
 }
 

@@ -75,12 +75,14 @@ static bool write_sysctls(const BerthVault *vault, GHashTable *sysctls, GError *
 {
     GHashTableIter iter;
     const char *name, *value;
+    int proc;
 
     if (!sysctls)
         return true;
+    proc = berth_places_sysctls(vault->places);
     g_hash_table_iter_init(&iter, sysctls);
     while (g_hash_table_iter_next(&iter, (gpointer *)&name, (gpointer *)&value))
-        if (!berth_sysctl_write(vault->places->proc, name, value, error))
+        if (!berth_sysctl_write(proc, name, value, error))
             return false;
     return true;
 }
@@ -331,20 +333,29 @@ bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error)
 
 bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error)
 {
+    BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    BERTH_AUTO_FD shm = -1;
     SlotPath path;
 
     *wd = -1;
     if (!berth_vault_step(vault, &step, error))
         return false;
-    slot_path(path, BERTH_VAULT_SLOTS, id, "shm");
-    if (!berth_is_mount_root(AT_FDCWD, path))
+    if (!berth_is_mount_root(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "ipc")))
         return true;
-    shm = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (shm < 0)
-        return set_failed(error, id, "open the shm");
-    return berth_watch_add(watch, shm, wd, error);
+    if (!open_parts(id, &parts, error))
+        return false;
+    /* an unmounted directory: a crash while the slot was taken apart */
+    if (parts.shm >= 0 &&
+        !berth_is_mount_root(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm")))
+        return true;
+    if (parts.shm < 0) {
+        if (!berth_step_ipc(&step, vault->places, parts.ipc, error))
+            return false;
+        parts.mqueue = berth_mqueue_mount(error);
+        if (parts.mqueue < 0)
+            return false;
+    }
+    return berth_watch_add(watch, parts.shm >= 0 ? parts.shm : parts.mqueue, wd, error);
 }
 
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error)
@@ -374,7 +385,8 @@ bool berth_slot_resize(const BerthVault *vault, const char *id, uint64_t size, u
                           error))
         return false;
     return !shmall || (berth_step_ipc(&step, vault->places, parts.ipc, error) &&
-                       berth_sysctl_write(vault->places->proc, "kernel.shmall", shmall, error));
+                       berth_sysctl_write(berth_places_sysctls(vault->places), "kernel.shmall",
+                                          shmall, error));
 }
 
 bool berth_slot_set_sysctls(const BerthVault *vault, const char *id, GHashTable *sysctls,
@@ -393,13 +405,15 @@ GHashTable *berth_slot_get_sysctls(const BerthVault *vault, const char *id, GErr
     BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
     g_autoptr(GHashTable) values = NULL;
+    int proc;
 
     if (!berth_vault_step(vault, &step, error) || !open_parts(id, &parts, error) ||
         !berth_step_ipc(&step, vault->places, parts.ipc, error))
         return NULL;
     values = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    proc = berth_places_sysctls(vault->places);
     for (const char *const *name = berth_sysctl_names(); *name; name++) {
-        g_autofree char *value = berth_sysctl_read(vault->places->proc, *name, NULL);
+        g_autofree char *value = berth_sysctl_read(proc, *name, NULL);
 
         if (value) /* not every kernel has every one */
             g_hash_table_insert(values, (char *)*name, g_steal_pointer(&value));
@@ -483,6 +497,8 @@ GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
     g_autoptr(GPtrArray) halves = NULL;
+    g_autoptr(GPtrArray) slots = NULL;
+    SlotPath path;
 
     if (!berth_vault_step(vault, &step, error))
         return NULL;
@@ -492,5 +508,8 @@ GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
     for (guint i = 0; i < halves->len; i++)
         if (!discard(halves->pdata[i], error))
             return NULL;
-    return list(BERTH_VAULT_SLOTS, error);
+    slots = list(BERTH_VAULT_SLOTS, error);
+    for (guint i = 0; slots && i < slots->len; i++) /* records whose writing was interrupted */
+        (void)unlink(slot_path(path, BERTH_VAULT_SLOTS, slots->pdata[i], RECORD ".new"));
+    return g_steal_pointer(&slots);
 }

@@ -78,7 +78,9 @@ bool berth_slot_open(const BerthVault *vault, const char *id, BerthSlotFds *fds,
 bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error);
 
 /**
- * berth_slot_watch: watches the shm of a slot, see berth_watch_add(). @wd: -1 when there is none.
+ * berth_slot_watch: watches the shm of a slot, see berth_watch_add(); where there is none, its
+ * message queues, which end with the namespace and what is mounted of them. @wd: -1 when the slot
+ * is empty.
  */
 bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error);
 

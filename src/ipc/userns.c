@@ -7,7 +7,9 @@
  * uid 0, neither the sysctls nor anything else of root's can be written from inside.
  *
  * A process cannot come back from a user namespace, so a helper goes. Its real and saved uid stay
- * root's and it is not dumpable: the user whose namespace it makes can neither stop nor trace it.
+ * root's and it is not dumpable, so that the user can neither trace it nor signal it as one of its
+ * own. As owner of the new namespace the user can signal it all the same: whoever waits for it has
+ * a time-out.
  */
 
 #include "ipc/userns.h"

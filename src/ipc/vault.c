@@ -166,59 +166,68 @@ static int make_on_some_cpu(const BerthPlaces *places, const char *runtime, GErr
     return ns;
 }
 
-/* Opens what is at RUNTIME/vault/mnt in the host's mount namespace. Returns -1 if nothing is. */
-static int open_pin(const BerthPlaces *places, const char *runtime)
+/*
+ * Opens what is pinned at RUNTIME/vault/mnt in the host's mount namespace. Without an error @ns is
+ * -1 when there is nothing: no file, or the ordinary one that a crash before the bind left.
+ */
+static bool open_pin(const BerthPlaces *places, const char *runtime, int *ns, GError **error)
 {
     g_autofree char *path = g_build_filename(runtime, PIN_DIR, PIN, NULL);
     BERTH_AUTO_STEP step = { 0 };
+    BERTH_AUTO_FD fd = -1;
 
-    if (!berth_step_mnt(&step, places, places->host_mnt, NULL))
-        return -1;
-    return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    *ns = -1;
+    if (!berth_step_mnt(&step, places, places->host_mnt, error))
+        return false;
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || set_failed(error, "open the vault's pin");
+    if (ioctl(fd, NS_GET_NSTYPE) >= 0)
+        *ns = berth_steal_fd(&fd);
+    return true;
 }
 
-/* Whether @ns is a vault of this version; if not, why. */
-static bool check(const BerthPlaces *places, int ns, char **problem)
+static bool set_unusable(GError **error, const char *runtime, const char *why)
+{
+    return berth_set_error(error, BERTH_ERROR_FAILED,
+                           "the vault at %s/" PIN_DIR "/" PIN
+                           " cannot be used: %s; berthd --purge removes it and every sandbox in it",
+                           runtime, why);
+}
+
+/* Whether @ns is a vault of this version. */
+static bool check(const BerthPlaces *places, const char *runtime, int ns, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
     BERTH_AUTO_FD fd = -1;
     char version[16] = "";
 
-    if (ioctl(ns, NS_GET_NSTYPE) != CLONE_NEWNS) {
-        *problem = g_strdup("the pin is no mount namespace");
+    if (ioctl(ns, NS_GET_NSTYPE) != CLONE_NEWNS)
+        return set_unusable(error, runtime, "it is no mount namespace");
+    if (berth_same_namespace(ns, places->home_mnt) || berth_same_namespace(ns, places->host_mnt))
+        return set_unusable(error, runtime, "it is the host's mount namespace");
+    if (!berth_step_mnt(&step, places, ns, error))
         return false;
-    }
-    if (berth_same_namespace(ns, places->home_mnt) || berth_same_namespace(ns, places->host_mnt)) {
-        *problem = g_strdup("the pin is the host's mount namespace");
-        return false;
-    }
-    if (berth_step_mnt(&step, places, ns, NULL))
-        fd = open("/" MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || read(fd, version, sizeof(version) - 1) < 0 || !g_str_equal(version, VERSION)) {
-        *problem = g_strdup("the pinned mount namespace has no marker of this version");
-        return false;
-    }
+    fd = open("/" MARKER, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || read(fd, version, sizeof(version) - 1) < 0 || !g_str_equal(version, VERSION))
+        return set_unusable(error, runtime, "it has no marker of this version");
     return true;
 }
 
 BerthVault *berth_vault_open(BerthPlaces *places, const char *runtime, bool *recovered,
-                             char **problem, GError **error)
+                             GError **error)
 {
     g_autoptr(BerthVault) vault = g_new0(BerthVault, 1);
 
     g_assert(g_path_is_absolute(runtime));
     vault->places = places;
     vault->runtime = g_strdup(runtime);
-    vault->ns = open_pin(places, runtime);
-    *problem = NULL;
-    *recovered = vault->ns >= 0 && check(places, vault->ns, problem);
+    if (!open_pin(places, runtime, &vault->ns, error))
+        return NULL;
+    *recovered = vault->ns >= 0;
     if (*recovered)
-        return g_steal_pointer(&vault);
+        return check(places, runtime, vault->ns, error) ? g_steal_pointer(&vault) : NULL;
 
-    /* an ordinary file is what a crash before the bind left behind */
-    if (vault->ns >= 0 && ioctl(vault->ns, NS_GET_NSTYPE) < 0)
-        g_clear_pointer(problem, g_free);
-    vault->ns = berth_close(vault->ns);
     vault->ns = make_on_some_cpu(places, runtime, error);
     return vault->ns >= 0 ? g_steal_pointer(&vault) : NULL;
 }

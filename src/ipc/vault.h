@@ -20,16 +20,15 @@ typedef struct {
  * @runtime: the runtime directory, absolute; the same directory at home and in the host's mount
  *   namespace
  * @recovered: (out): whether a vault from before was found
- * @problem: (out) (transfer full) (nullable): why a pin that is there could not be used; a new
- * vault took its place
  * @error: BERTH_ERROR_FAILED
  *
- * Opens the vault that is pinned below @runtime, or makes and pins one.
+ * Opens the vault that is pinned below @runtime, or makes and pins one. One that is there and
+ * cannot be used is an error, never replaced: there may be sandboxes in it.
  *
  * Returns: (transfer full): the vault, or NULL.
  */
 BerthVault *berth_vault_open(BerthPlaces *places, const char *runtime, bool *recovered,
-                             char **problem, GError **error);
+                             GError **error);
 
 /** berth_vault_close: forgets the vault; what lies in it stays. */
 void berth_vault_close(BerthVault *vault);

@@ -44,9 +44,10 @@ bool berth_watch_add(int watch, int mount, int *wd, GError **error)
     return true;
 }
 
-void berth_watch_read(int watch, void (*ended)(int wd, void *userdata), void *userdata)
+bool berth_watch_read(int watch, void (*ended)(int wd, void *userdata), void *userdata)
 {
     _Alignas(struct inotify_event) char buffer[4096];
+    bool lost = false;
     ssize_t n;
 
     while ((n = read(watch, buffer, sizeof(buffer))) > 0)
@@ -55,25 +56,28 @@ void berth_watch_read(int watch, void (*ended)(int wd, void *userdata), void *us
 
             if (event->mask & IN_UNMOUNT)
                 ended(event->wd, userdata);
+            lost |= event->mask & IN_Q_OVERFLOW;
             p += sizeof(*event) + event->len;
         }
+    return lost;
 }
 
-bool berth_watch_has(int proc, int watch, int wd)
+GHashTable *berth_watch_list(int proc, int watch)
 {
+    GHashTable *list = g_hash_table_new(NULL, NULL);
     g_autofree char *path = g_strdup_printf("thread-self/fdinfo/%d", watch);
-    g_autofree char *prefix = g_strdup_printf("inotify wd:%x ", (unsigned)wd);
     BERTH_AUTO_FD fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
     BERTH_AUTO_FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     char line[512];
-    bool found = false;
+    int wd;
 
     if (!file)
-        return false;
+        return list;
     (void)berth_steal_fd(&fd);
-    while (!found && fgets(line, sizeof(line), file))
-        found = g_str_has_prefix(line, prefix);
-    return found;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "inotify wd:%x", (unsigned *)&wd) == 1)
+            g_hash_table_add(list, GINT_TO_POINTER(wd));
+    return list;
 }
 
 void berth_watch_remove(int watch, int wd)

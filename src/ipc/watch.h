@@ -24,11 +24,16 @@ bool berth_watch_add(int watch, int mount, int *wd, GError **error);
 /**
  * berth_watch_read: calls @ended with the watch descriptor of each file system that ended, until
  * nothing is left to read.
+ *
+ * Returns: whether events were lost: then berth_watch_list() says what is left.
  */
-void berth_watch_read(int watch, void (*ended)(int wd, void *userdata), void *userdata);
+bool berth_watch_read(int watch, void (*ended)(int wd, void *userdata), void *userdata);
 
-/** berth_watch_has: Returns: whether the inotify descriptor @watch has the watch descriptor @wd. */
-bool berth_watch_has(int proc, int watch, int wd);
+/**
+ * berth_watch_list: Returns: (transfer full): the set of watch descriptors of @watch, from procfs
+ * @proc (proc(5), fdinfo of inotify).
+ */
+GHashTable *berth_watch_list(int proc, int watch);
 
 /** berth_watch_remove: ends the watch @wd. */
 void berth_watch_remove(int watch, int wd);

@@ -53,6 +53,15 @@ static bool set_size(uint64_t *target, const BerthSettingsLine *line, uint64_t t
     return set_invalid(error, line, failure->message);
 }
 
+static bool set_count(uint64_t *target, const BerthSettingsLine *line, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    *target = 0;
+    return !*line->value || berth_size_parse(line->value, target, &failure) ||
+           set_invalid(error, line, failure->message);
+}
+
 static bool set_bool(bool *target, const BerthSettingsLine *line, GError **error)
 {
     static const char *const yes[] = { "yes", "true", "on", "1", NULL };
@@ -128,7 +137,7 @@ static bool apply(BerthWanted *wanted, const BerthSettingsLine *line, uint64_t t
     if (g_str_equal(key, "ShmSize"))
         return set_size(&wanted->shm_size, line, total_memory, error);
     if (g_str_equal(key, "ShmInodes"))
-        return set_size(&wanted->shm_inodes, line, total_memory, error);
+        return set_count(&wanted->shm_inodes, line, error);
     if (g_str_equal(key, "ShmHuge"))
         return set_string(&wanted->huge, line->value);
     if (g_str_equal(key, "ShmNuma"))

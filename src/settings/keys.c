@@ -23,9 +23,6 @@
 
 #define USER_NAME_LENGTH 31 /* bytes, what utmp(5) has room for and useradd(8) takes */
 
-/* More is refused by tmpfs since Linux 6.6: mm/shmem.c, ULONG_MAX / BOGO_INODE_SIZE */
-#define TMPFS_INODES_MAX ((UINT64_C(1) << 54) - 1)
-
 static bool invalid(GError **error, const BerthSettingsKey *key, const char *text, const char *hint)
 {
     g_autofree char *quoted = berth_quote(text);
@@ -207,7 +204,7 @@ static const BerthSettingsKey keys[_BERTH_KEY_MAX] = {
         SANDBOXES("DefaultShmSize", default_shm_size, parse_memory, "64M", 1, INT64_MAX),
     /* one inode is the root directory's: with 1 there could be no file */
     [BERTH_KEY_DEFAULT_SHM_INODES] =
-        SANDBOXES("DefaultShmInodes", default_shm_inodes, parse_count64, "16k", 2, TMPFS_INODES_MAX),
+        SANDBOXES("DefaultShmInodes", default_shm_inodes, parse_count64, "16k", 2, BERTH_SHM_INODES_MAX),
     [BERTH_KEY_MAX_SHM_SIZE] =
         SANDBOXES("MaxShmSize", max_shm_size, parse_memory, "50%", 1, INT64_MAX),
     [BERTH_KEY_MAX_SANDBOXES_PER_USER] =

@@ -81,21 +81,20 @@ static uint64_t number(const char *text)
 
 /*
  * The peer that answers Ping, which libsystemd does by itself: what the service would take if it
- * did nothing. Returns: its unique name; it ends with this process.
+ * did nothing. Returns: its unique name; @pid is to be ended.
  */
-static char *start_peer(void)
+static char *start_peer(pid_t *pid)
 {
     const char *unique;
     char name[64] = "";
     int ready[2];
-    pid_t pid;
 
     if (pipe(ready) < 0)
         err(EXIT_FAILURE, "pipe");
-    pid = fork();
-    if (pid < 0)
+    *pid = fork();
+    if (*pid < 0)
         err(EXIT_FAILURE, "fork");
-    if (pid == 0) {
+    if (*pid == 0) {
         sd_bus *bus;
 
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -176,10 +175,12 @@ typedef enum {
     SERVICE,
     FLOOR,
     FLOOR_WITHOUT_SYSCTL,
+    EMPTY_CALLS,
     CONTENDERS,
 } Contender;
 
-static const char *const contenders[CONTENDERS] = { "service", "floor", "floor-without-sysctl" };
+static const char *const contenders[CONTENDERS] = { "service", "floor", "floor-without-sysctl",
+                                                    "calls" };
 
 typedef struct {
     sd_bus *bus;
@@ -202,21 +203,26 @@ static void measure_service(const Comparison *comparison, double marks[STEPS])
     marks[3] = now();
 }
 
-static void measure_floor(const Comparison *comparison, bool sysctl, double marks[STEPS])
+static void measure_floor(const Comparison *comparison, Contender who, double marks[STEPS])
 {
+    bool only_calls = who == EMPTY_CALLS;
     int fds[3];
 
     marks[0] = now();
     ping(comparison->bus, comparison->peer);
-    floor_create(&comparison->floor, sysctl);
+    if (!only_calls)
+        floor_create(&comparison->floor, who == FLOOR);
     marks[1] = now();
     ping(comparison->bus, comparison->peer);
-    floor_join(&comparison->floor, fds);
-    for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
-        close(fds[i]);
+    if (!only_calls) {
+        floor_join(&comparison->floor, fds);
+        for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
+            close(fds[i]);
+    }
     marks[2] = now();
     ping(comparison->bus, comparison->peer);
-    floor_remove();
+    if (!only_calls)
+        floor_remove();
     marks[3] = now();
 }
 
@@ -230,7 +236,7 @@ static void measure(const Comparison *comparison, Contender who, uint64_t rounds
         if (who == SERVICE)
             measure_service(comparison, marks);
         else
-            measure_floor(comparison, who == FLOOR, marks);
+            measure_floor(comparison, who, marks);
         for (int step = 0; step < TOTAL; step++) {
             double took = marks[step + 1] - marks[step];
 
@@ -277,7 +283,8 @@ static void run_block(Comparison *comparison, uint64_t rounds)
 static int verb_compare(char **arguments)
 {
     uint64_t blocks = number(arguments[0]), rounds = number(arguments[1]);
-    Comparison comparison = { .peer = start_peer(), .bus = connect_bus() };
+    pid_t peer;
+    Comparison comparison = { .peer = start_peer(&peer), .bus = connect_bus() };
     GArray *warmup[STEPS];
 
     floor_enter(&comparison.floor, arguments[2]);
@@ -304,6 +311,8 @@ static int verb_compare(char **arguments)
     }
     sd_bus_flush_close_unref(comparison.bus);
     g_free(comparison.peer);
+    (void)kill(peer, SIGKILL);
+    (void)waitpid(peer, NULL, 0);
     return EXIT_SUCCESS;
 }
 
@@ -317,6 +326,29 @@ static int verb_fill(char **arguments)
         g_autofree char *name = g_strdup_printf("bench-%" PRIu64, i);
 
         g_free(create(bus, name));
+    }
+    sd_bus_flush_close_unref(bus);
+    return EXIT_SUCCESS;
+}
+
+/* Removes what verb_fill() made, likewise. */
+static int verb_drain(char **arguments)
+{
+    uint64_t from = number(arguments[0]), to = number(arguments[1]);
+    sd_bus *bus = connect_bus();
+
+    for (uint64_t i = from; i < to; i++) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+        g_autofree char *name = g_strdup_printf("bench-%" PRIu64, i);
+        const char *path;
+
+        check(sd_bus_call_method(bus, BERTH_BUS_NAME, BERTH_OBJECT_ROOT, BERTH_IF_SANDBOXES, "Get",
+                                 &error, &reply, "s", name),
+              &error, "Get");
+        check(sd_bus_message_read(reply, "o", &path), NULL, "Get");
+        remove_sandbox(bus, path);
+        sd_bus_message_unref(reply);
     }
     sd_bus_flush_close_unref(bus);
     return EXIT_SUCCESS;
@@ -410,6 +442,7 @@ static const struct {
 } verbs[] = {
     { "compare", "BLOCKS ROUNDS EMPTY-DIRECTORY", 3, 3, verb_compare },
     { "fill", "FROM TO", 2, 2, verb_fill },
+    { "drain", "FROM TO", 2, 2, verb_drain },
     { "start", "BERTHD [ARG...]", 1, INT_MAX, verb_start },
     { "exec", "ROUNDS COMMAND [ARG...]", 2, INT_MAX, verb_exec },
 };

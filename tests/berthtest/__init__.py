@@ -11,7 +11,8 @@ from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_SANDBOX, IF
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .ctl import CtlTestCase
 from .instance import Instance
-from .leftovers import look_into_vault, mounts_below, namespace_references, parse_mountinfo
+from .leftovers import (inside_vault, look_into_vault, mounts_below, namespace_references,
+                        parse_mountinfo)
 from .member import Member, MemberError
 from .polkit import Polkit
 from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name, name_of_uid
@@ -21,6 +22,6 @@ __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'CAROL', 'Calls', 'CtlTestCase', 'DEADLINE', 'ERROR',
     'IF_MANAGER', 'IF_SANDBOX', 'IF_SANDBOXES', 'Instance', 'InstanceTestCase', 'Member',
     'MemberError', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'User', 'UserTestCase', 'effective',
-    'gid_of_name', 'look_into_vault', 'mounts_below', 'name_of_uid', 'namespace_references',
-    'parse_mountinfo', 'syscalls', 'take_fds', 'vardict',
+    'gid_of_name', 'inside_vault', 'look_into_vault', 'mounts_below', 'name_of_uid',
+    'namespace_references', 'parse_mountinfo', 'syscalls', 'take_fds', 'vardict',
 ]

@@ -55,6 +55,12 @@ class InstanceTestCase(BerthTestCase):
 
     def setUp(self):
         self.instance = self.new_instance(settings=self.settings, args=self.args)
+        self._children = len(self.instance.children())
+
+    def settled(self):
+        """Returns: a trace to compare with, taken when no helper of the service runs."""
+        self.eventually(lambda: len(self.instance.children()) == self._children)
+        return self.instance.trace()
 
     def assertError(self, name, message=None, instance=None):
         return super().assertError(name, message, instance or self.instance)

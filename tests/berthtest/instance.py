@@ -157,8 +157,34 @@ class Instance(Calls):
             if not pipe.readline():
                 raise RuntimeError('dbus-daemon did not start:\n' + self.text('bus.log'))
 
+    def restart_bus(self):
+        """Another bus at the same address; every connection is lost, and berthd with it."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+        self._bus_daemon.kill()
+        self._bus_daemon.wait()
+        os.unlink(self.path('bus'))
+        self.start_bus()
+
+    def forget_stored(self):
+        """Drops what was stored with FDSTORE=1, as systemd does when a unit is stopped."""
+        self._drain()
+        for _, fd in self._stored:
+            os.close(fd)
+        self._stored = []
+
     def start(self, args=()):
-        """Starts berthd and returns when it has sent READY=1.
+        """Starts berthd and returns when it has sent READY=1."""
+        self.begin_start(args)
+        exit_fd = os.pidfd_open(self.daemon.pid)
+        try:
+            self._await_ready(exit_fd)
+        finally:
+            os.close(exit_fd)
+
+    def begin_start(self, args=()):
+        """Starts berthd, and does not wait.
 
         What an earlier one had stored with FDSTORE=1 is handed to it, as systemd does.
         """
@@ -176,11 +202,6 @@ class Instance(Calls):
             command = ['sh', '-c', 'export LISTEN_PID=$$; exec "$@"', 'sh', *command]
         self.daemon = self.popen(command, log='berthd.log', fds=[fd for _, fd in self._stored],
                                  **environment)
-        exit_fd = os.pidfd_open(self.daemon.pid)
-        try:
-            self._await_ready(exit_fd)
-        finally:
-            os.close(exit_fd)
 
     def _receive(self):
         """Takes one notification in. Returns: its lines."""
@@ -228,6 +249,10 @@ class Instance(Calls):
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds]
             for number, fd in enumerate(high, 3):
                 os.dup2(fd, number)
+            for name in os.listdir('/proc/self/fd') if fds else ():
+                if int(name) >= 3 + len(fds):  # what the test holds is not to be held by this one
+                    with contextlib.suppress(OSError):
+                        os.set_inheritable(int(name), False)
 
         kwargs = {'stdin': subprocess.DEVNULL, 'env': {**self.environment(), **environment},
                   'preexec_fn': prepare, 'close_fds': not fds}
@@ -323,7 +348,8 @@ class Instance(Calls):
             raise AssertionError('\n'.join(problems))
 
     def purge(self):
-        self.run('berthd', '--purge')
+        self.run('berthd', '--purge', *(arg for arg in self.args
+                                        if arg.startswith('--host-mount-namespace=')))
 
     def leftovers(self):
         found = [f'mount left: {row["target"]}' for row in mounts_below(self.directory)]
@@ -334,7 +360,7 @@ class Instance(Calls):
 
     def trace(self):
         """Returns: all that the service holds: what a refused or undone call must leave unchanged."""
-        text, vault = look_into_vault(os.path.join(self.runtime, 'vault', 'mnt'))
+        text, vault = look_into_vault(self.pin)
         return {
             'host mounts': [row['target'] for row in mounts_below(self.directory)],
             'vault mounts': sorted(row['target'] for row in parse_mountinfo(text)),
@@ -344,17 +370,22 @@ class Instance(Calls):
                 for where, directories, names in os.walk(self.runtime)
                 for name in directories + names),
             'descriptors': len(os.listdir(f'/proc/{self.daemon.pid}/fd')),
-            'children': len(self._children()),
+            'children': len(self.children()),
         }
 
-    def _children(self):
+    def children(self):
         with open(f'/proc/{self.daemon.pid}/task/{self.daemon.pid}/children',
                   encoding='utf-8') as file:
             return file.read().split()
 
+    @property
+    def pin(self):
+        """Where the vault is pinned."""
+        return os.path.join(self.runtime, 'vault', 'mnt')
+
     def vault_mountinfo(self):
         """Returns: text of the vault's mountinfo, for namespace_references()."""
-        return look_into_vault(os.path.join(self.runtime, 'vault', 'mnt'))[0]
+        return look_into_vault(self.pin)[0]
 
     def _discard(self):
         if self._connection:
@@ -366,9 +397,7 @@ class Instance(Calls):
                 process.wait()
         self.daemon = self._bus_daemon = None
         if self._notify:
-            self._drain()
-            for _, fd in self._stored:
-                os.close(fd)
+            self.forget_stored()
             self._notify.close()
             self._notify = None
         for row in reversed(mounts_below(self.directory)):

@@ -99,3 +99,20 @@ def look_into_vault(pin):
         raise AssertionError(f'cannot look into the vault at {pin}')
     text, files = json.loads(answer)
     return text, files
+
+
+def inside_vault(pin, function):
+    """Runs function in a child in the mount namespace that is pinned at a path; / is the vault.
+
+    For the state that an older version, a crash or a damage leaves.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.setns(os.open(pin, os.O_RDONLY), syscalls.CLONE_NEWNS)
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+        raise AssertionError(f'what was to be done in the vault at {pin} failed')

@@ -9,6 +9,7 @@ import errno
 import os
 import pickle
 import pwd
+import select
 import signal
 import socket
 import stat
@@ -17,6 +18,9 @@ import traceback
 
 from . import syscalls
 from .leftovers import parse_mountinfo
+
+
+LAST_PID = '/proc/sys/kernel/ns_last_pid'
 
 
 class MemberError(OSError):
@@ -29,6 +33,8 @@ class _Inside:
     def __init__(self):
         self._segments = {}
         self._held = []  # descriptors that stay open
+        self._mounts = -1
+        self.background = None  # done again and again between operations
 
     def write(self, path, text):
         with open(path, 'w', encoding='utf-8') as file:
@@ -89,6 +95,22 @@ class _Inside:
     def sysctl(self, name):
         return self.read('/proc/sys/' + name.replace('.', '/')).strip()
 
+    def set_sysctl(self, name, value):
+        with open('/proc/sys/' + name.replace('.', '/'), 'w', encoding='ascii') as file:
+            file.write(value)
+
+    def remount(self, target, data):
+        syscalls.mount(None, target, None, syscalls.MS_REMOUNT, data)
+
+    def unshare_user(self):
+        """A user namespace below the one this is in, with itself as root in there."""
+        uid, gid = os.geteuid(), os.getegid()
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        for name, text in (('setgroups', 'deny'), ('uid_map', f'0 {uid} 1'),
+                           ('gid_map', f'0 {gid} 1')):
+            with open(f'/proc/self/{name}', 'w', encoding='ascii') as file:
+                file.write(text)
+
     def shm_put(self, key, data, size=4096):
         segment = syscalls.SharedMemory(key, size, create=True)
         segment.write(data)
@@ -124,6 +146,51 @@ class _Inside:
         """A mount namespace of its own, with private propagation."""
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount(None, '/', None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+    def keep_mounts(self):
+        """Remembers the mount namespace this is in, for back_to_mounts()."""
+        self._mounts = os.open('/proc/self/ns/mnt', os.O_RDONLY | os.O_CLOEXEC)
+
+    def back_to_mounts(self):
+        syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
+
+    def begin_moving(self):
+        """In and out of the mount namespace of keep_mounts(), until end_moving()."""
+        here = os.open('/proc/self/ns/mnt', os.O_RDONLY | os.O_CLOEXEC)
+
+        def move():
+            syscalls.setns(self._mounts, syscalls.CLONE_NEWNS)
+            syscalls.setns(here, syscalls.CLONE_NEWNS)
+        self._begin(move)
+
+    def begin_exchanging(self, one, other):
+        """Swaps two names all the time, until end_exchanging()."""
+        def exchange():
+            try:
+                syscalls.exchange(one, other)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                for place in (one, other):  # something was mounted on one of them
+                    if not os.path.islink(place):
+                        syscalls.umount(place, syscalls.MNT_DETACH)
+        self._begin(exchange)
+
+    def _begin(self, function):
+        """Instead of serving: function again and again, until the next operation comes."""
+        self.background = function
+
+    def end_moving(self):
+        self.background = None
+
+    end_exchanging = end_moving
+
+    def begin_exec(self, *command):
+        """Becomes the command as soon as this was answered; nothing can be asked of it then."""
+        self.background = lambda: os.execv(command[0], command)
+
+    def rename(self, one, other):
+        os.rename(one, other)
 
     def share(self, target):
         """Makes the propagation of the mount there shared."""
@@ -188,6 +255,9 @@ class _Inside:
     def chroot(self, path):
         os.chroot(path)
         os.chdir('/')
+
+    def run_on(self, cpu):
+        os.sched_setaffinity(0, {cpu})
 
     def setuid(self, uid):
         os.setgroups([])
@@ -289,6 +359,8 @@ class Member:
                 if fd is not None:
                     os.close(fd)
             while True:
+                while inside.background and not select.select([connection], [], [], 0)[0]:
+                    inside.background()
                 head = stream.read(4)
                 if len(head) < 4:
                     os._exit(0)
@@ -317,8 +389,33 @@ class Member:
             return self._answer()
         return call
 
+    @staticmethod
+    def can_reuse():
+        return os.access(LAST_PID, os.W_OK)
+
+    @classmethod
+    def reuse(cls, pid, **kwargs):
+        """Returns: a Member with that PID, which must be free."""
+        for _ in range(1000):
+            with open(LAST_PID, 'w', encoding='ascii') as file:
+                file.write(str(pid - 1))
+            member = cls(**kwargs)
+            if member.pid == pid:
+                return member
+            member.close()  # somebody else was faster
+        raise AssertionError(f'cannot get the PID {pid}')
+
     def pidfd(self):
         return os.pidfd_open(self.pid)
+
+    def mounts(self):
+        """Returns: what it sees of its mount namespace, as parse_mountinfo has it."""
+        return parse_mountinfo(self.mountinfo())
+
+    def mounts_from_outside(self, source):
+        """Returns: the number of mounts of that source in its mount namespace, seen from here."""
+        with open(f'/proc/{self.pid}/mountinfo', encoding='utf-8') as file:
+            return sum(row['source'] == source for row in parse_mountinfo(file.read()))
 
     def mount_at(self, target):
         """Returns: the mount one sees at target, as parse_mountinfo has it; None if there is none."""

@@ -15,7 +15,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_BIND = 4096
+MS_REMOUNT, MS_BIND = 32, 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 MS_SHARED = 1 << 20
@@ -26,6 +26,7 @@ MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
 IPC_CREAT, IPC_EXCL, IPC_RMID = 0o1000, 0o2000, 0
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
@@ -75,6 +76,11 @@ def setns(fd, kind):
 def user_namespace(fd):
     """Returns: an fd of the user namespace that owns the namespace behind fd."""
     return fcntl.ioctl(fd, NS_GET_USERNS)
+
+
+def exchange(one, other):
+    """Swaps two names in one step."""
+    _check(_libc.renameat2(AT_FDCWD, _encode(one), AT_FDCWD, _encode(other), RENAME_EXCHANGE), one)
 
 
 def prctl(option, value):

@@ -11,9 +11,11 @@ import os
 import pwd
 import threading
 
+import dbus
 import dbus.lowlevel
+import dbus.types
 
-from .calls import BUS_NAME, Calls
+from .calls import BUS_NAME, Calls, IF_SANDBOX, IF_SANDBOXES, ROOT_PATH, vardict
 
 # Users that every Debian has; the bus lets in only users that exist.
 ALICE, BOB, CAROL = (pwd.getpwnam(name).pw_uid for name in ('games', 'man', 'news'))
@@ -64,6 +66,13 @@ class User(Calls):
             message.append(*args, signature=signature)
         message.set_allow_interactive_authorization(interactive)
         return Pending(self.bus, message)
+
+    def begin_create(self, name='', **options):
+        return self.begin(ROOT_PATH, IF_SANDBOXES, 'Create', 'sa{sv}', name, vardict(options))
+
+    def begin_attach(self, path, pidfd):
+        return self.begin(path, IF_SANDBOX, 'Attach', 'ha{sv}', dbus.types.UnixFd(pidfd),
+                          vardict({}))
 
     def close(self):
         if self.bus:

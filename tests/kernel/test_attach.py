@@ -2,6 +2,7 @@
 """Attach: into ordinary targets, and into hostile ones, where it never mounts anywhere else."""
 
 import os
+import re
 import signal
 import threading
 import unittest
@@ -26,9 +27,10 @@ class AttachTestCase(InstanceTestCase):
         super().tearDown()
 
     def ours(self, mountinfo):
-        """Other tests run beside this one: what lies below their directories is not looked at."""
-        return [line for line in mountinfo.splitlines()
-                if ' /tmp/' not in line or self.instance.directory in line]
+        """What Attach could have mounted, and what lies below the instance; not what other tests,
+        which run beside this one, do elsewhere."""
+        return [line for line in mountinfo.splitlines() if self.instance.directory in line
+                or (' /tmp/' not in line and re.search(' - (tmpfs shm|mqueue) ', line))]
 
     def host_mounts(self):
         with open('/proc/self/mountinfo', encoding='utf-8') as file:

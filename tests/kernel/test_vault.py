@@ -2,14 +2,15 @@
 """Nothing is left behind, and nothing is lost: counts before and after, restarts, SIGKILL, purge."""
 
 import ctypes
+import itertools
 import os
 import select
 import signal
 import time
 import unittest
 
-from berthtest import DEADLINE, IF_SANDBOX, InstanceTestCase, mounts_below, namespace_references, \
-    syscalls
+from berthtest import (BerthTestCase, DEADLINE, IF_SANDBOX, InstanceTestCase, mounts_below,
+                       namespace_references, syscalls)
 
 KEY = 0x4266
 
@@ -132,6 +133,46 @@ class NothingIsLeft(InstanceTestCase):
         self.instance.create('quiet')
         self.instance.create('once', Mode='private')
         self.assertEqual(len(mounts_below(self.instance.directory)), before)
+
+
+class HostNamespace(BerthTestCase):
+    """The numbers by which the kernel tells which namespace is older depend on the CPU."""
+
+    def start_on(self, instance, cpu):
+        """berthd begins on that CPU, although it may use all."""
+        script = instance.path('berthd')
+        usable = ','.join(map(str, sorted(os.sched_getaffinity(0))))
+        with open(script, 'w', encoding='utf-8') as file:
+            file.write(f'#!/bin/sh\nexec taskset -c {usable} {instance.tool("berthd")} "$@"\n')
+        os.chmod(script, 0o755)
+        instance.tool = lambda _name: script
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {cpu})
+        try:
+            instance.start()
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def test_made_on_any_cpu(self):
+        cpus = sorted(os.sched_getaffinity(0))[:4]
+        for host_cpu, cpu in itertools.product(cpus, cpus):
+            with self.subTest(host=host_cpu, berthd=cpu):
+                host = self.member()
+                host.run_on(host_cpu)
+                host.new_mounts()
+                instance = self.new_instance(
+                    start=False, args=[f'--host-mount-namespace=/proc/{host.pid}/ns/mnt'])
+                self.start_on(instance, cpu)
+                path = instance.create('demo', Publish=True)
+                published = str(instance.describe(path)['PublishedPath'])
+                self.assertEqual(host.listdir(published), ['ipc', 'mqueue', 'shm'])
+                self.assertEqual(mounts_below(instance.directory), [])
+                instance.restart()
+                self.assertEqual(len(instance.list()), 1)
+                instance.close()
+                self.assertEqual([line for line in host.mountinfo().splitlines()
+                                  if instance.directory in line], [])
+                host.close()
 
 
 class Purge(InstanceTestCase):
