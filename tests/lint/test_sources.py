@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import unittest
+from xml.etree import ElementTree
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -117,6 +118,16 @@ class Lint(unittest.TestCase):
         for path in glob.glob(os.path.join(TREE, 'po', '*.po')):
             with self.subTest(path=path):
                 self.command('msgfmt', '-c', '-o', '/dev/null', path)
+
+    def test_prompts_are_those_of_the_policy(self):
+        """polkit.c repeats them, since a message that a service gives overrides the policy's."""
+        rows = re.findall(r'{ "([a-z-]+)", +((?:"[^"]*" *)+)}',
+                          read('src/daemon/polkit.c').replace('\n', ' '))
+        given = {action: ''.join(re.findall(r'"([^"]*)"', text)) for action, text in rows}
+        policy = ElementTree.fromstring(read('policy/org.berthd.berth1.policy.in').encode())
+        wanted = {action.get('id').rpartition('.')[2]: action.findtext('message')
+                  for action in policy.iter('action')}
+        self.assertEqual(given, wanted)
 
     def test_message_ids_have_catalog_entries(self):
         ids = set(re.findall(r'"([0-9a-f]{32})"', read('src/base/messages.h')))
