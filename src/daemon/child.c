@@ -25,6 +25,8 @@
 #define MAX_OF_USER 8   /* children of one user that have not ended; root is exempt */
 #define MAX_TOTAL   256 /* of all */
 
+#define CLOSE_USEC  (60 * UINT64_C(1000000)) /* for giving back memory */
+
 #define SUCCESS     (-1) /* no BerthError */
 
 /* What the child writes: this and then the result, or the message of the error. */
@@ -274,4 +276,42 @@ bool berth_child_start(sd_event *event, const BerthChildWork *work, BerthChildDo
     (void)kill(pid, SIGKILL);
     child_free(child);
     return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot watch a helper process");
+}
+
+/* In the child: waits until the service has closed its own; the rest is done by the end of the
+ * process. */
+static bool wait_for_close(void *userdata, GByteArray *result, GError **error)
+{
+    const int *pipe = userdata;
+    char nothing;
+
+    (void)!read(*pipe, &nothing, 1);
+    return true;
+}
+
+static void on_closed(const GByteArray *result, const GError *error, void *userdata)
+{
+    if (error)
+        berth_debug("closing elsewhere: %s", error->message);
+}
+
+void berth_child_close(sd_event *event, int fd, uid_t uid)
+{
+    BERTH_AUTO_FD ours = fd;
+    BERTH_AUTO_FD reading = -1;
+    BERTH_AUTO_FD writing = -1;
+    g_autoptr(GError) error = NULL;
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return;
+    reading = fds[0];
+    writing = fds[1];
+
+    const int keep[] = { ours, reading };
+    const BerthChildWork work = { wait_for_close,     &reading,   keep,
+                                  G_N_ELEMENTS(keep), CLOSE_USEC, uid };
+
+    if (!berth_child_start(event, &work, on_closed, NULL, &error))
+        berth_debug("cannot close elsewhere: %s", error->message);
 }

@@ -44,3 +44,13 @@ typedef struct {
  */
 bool berth_child_start(sd_event *event, const BerthChildWork *work, BerthChildDone done,
                        void *done_data, GError **error);
+
+/**
+ * berth_child_close:
+ * @fd: (transfer full): perhaps the last descriptor of something large
+ * @uid: for whom
+ *
+ * Closes @fd, the last time in a child: giving back gigabytes takes the kernel a while. Where no
+ * child can be had, it is closed here.
+ */
+void berth_child_close(sd_event *event, int fd, uid_t uid);

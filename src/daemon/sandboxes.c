@@ -9,13 +9,17 @@
 #include "daemon/sandboxes.h"
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/messages.h"
+#include "daemon/child.h"
 #include "daemon/sandboxes-internal.h"
 #include "ipc/publish.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#define LARGE (64 * 1024 * 1024) /* bytes in use that take noticeable time to give back */
 
 static const BerthCharge one_sandbox = { .sandboxes = 1 };
 
@@ -318,6 +322,7 @@ bool berth_sandbox_admits(const BerthSandbox *sandbox, const BerthCaller *caller
 bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
     BerthSandboxState state = sandbox->state;
+    BERTH_AUTO_FD large = berth_slot_hold(sandboxes->vault, sandbox->id, LARGE);
 
     if (sandbox->published &&
         !berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error))
@@ -337,6 +342,8 @@ bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GE
     }
     berth_sandboxes_log(BERTH_MESSAGE_SANDBOX_REMOVED, sandbox, "removed");
     sandboxes->events.removed(sandbox, sandboxes->events.userdata);
+    if (large >= 0)
+        berth_child_close(sandboxes->event, berth_steal_fd(&large), sandbox->owner);
     forget(sandboxes, sandbox);
     berth_watches_read(sandboxes);
     return true;

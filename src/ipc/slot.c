@@ -21,6 +21,7 @@
 #include "base/names.h"
 #include "ipc/mounts.h"
 #include "ipc/mqueue.h"
+#include "ipc/slot-internal.h"
 #include "ipc/sysctls.h"
 #include "ipc/watch.h"
 
@@ -34,23 +35,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define RECORD     "record"
-#define RECORD_MAX (1024 * 1024) /* bytes of a record that is read back */
-
-typedef char SlotPath[64];
-
-_Static_assert(sizeof(SlotPath) > sizeof(BERTH_VAULT_STAGING "//" RECORD ".new") + BERTH_ID_LENGTH,
-               "a path in the vault fits");
-
 /* A path in the vault, such as slot/ID/shm. */
-static const char *slot_path(SlotPath path, const char *where, const char *id, const char *what)
+const char *berth_slot_path(BerthSlotPath path, const char *where, const char *id, const char *what)
 {
     g_assert(berth_id_is_valid(id));
-    g_snprintf(path, sizeof(SlotPath), "%s/%s%s%s", where, id, what ? "/" : "", what ? what : "");
+    g_snprintf(path, sizeof(BerthSlotPath), "%s/%s%s%s", where, id, what ? "/" : "",
+               what ? what : "");
     return path;
 }
 
-static bool set_failed(GError **error, const char *id, const char *what)
+bool berth_slot_set_failed(GError **error, const char *id, const char *what)
 {
     return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot %s of sandbox %s", what,
                                  id);
@@ -151,10 +145,10 @@ static bool take_donor(const BerthVault *vault, const char *donor, BerthSlotFds 
                        GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath ipc, shm;
+    BerthSlotPath ipc, shm;
 
-    slot_path(shm, BERTH_VAULT_SLOTS, donor, "shm");
-    slot_path(ipc, BERTH_VAULT_SLOTS, donor, "ipc");
+    berth_slot_path(shm, BERTH_VAULT_SLOTS, donor, "shm");
+    berth_slot_path(ipc, BERTH_VAULT_SLOTS, donor, "ipc");
     if (!berth_vault_step(vault, &step, error))
         return false;
     parts->ipc = clone_private(ipc, error);
@@ -164,30 +158,23 @@ static bool take_donor(const BerthVault *vault, const char *donor, BerthSlotFds 
     return parts->shm >= 0;
 }
 
-static bool write_file(const char *path, const char *text)
-{
-    size_t length = strlen(text);
-    BERTH_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    return fd >= 0 && write(fd, text, length) == (ssize_t)length;
-}
-
 /* In the vault: furnishes /staging/ID. */
 static bool furnish(const char *id, const BerthSlotFds *parts, const char *record, GError **error)
 {
-    SlotPath path;
+    BerthSlotPath path;
 
-    if (mkdir(slot_path(path, BERTH_VAULT_STAGING, id, NULL), 0700) < 0)
-        return set_failed(error, id, "make the slot");
-    if (mknod(slot_path(path, BERTH_VAULT_STAGING, id, "ipc"), S_IFREG | 0600, 0) < 0 ||
+    if (mkdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, NULL), 0700) < 0)
+        return berth_slot_set_failed(error, id, "make the slot");
+    if (mknod(berth_slot_path(path, BERTH_VAULT_STAGING, id, "ipc"), S_IFREG | 0600, 0) < 0 ||
         move_mount(parts->ipc, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return set_failed(error, id, "store the namespace");
+        return berth_slot_set_failed(error, id, "store the namespace");
     if (parts->shm >= 0 &&
-        (mkdir(slot_path(path, BERTH_VAULT_STAGING, id, "shm"), 0700) < 0 ||
+        (mkdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, "shm"), 0700) < 0 ||
          move_mount(parts->shm, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0))
-        return set_failed(error, id, "store the shm");
-    if (record && !write_file(slot_path(path, BERTH_VAULT_STAGING, id, RECORD), record))
-        return set_failed(error, id, "store the record");
+        return berth_slot_set_failed(error, id, "store the shm");
+    if (record && !berth_slot_write_file(
+                      berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD), record))
+        return berth_slot_set_failed(error, id, "store the record");
     return true;
 }
 
@@ -195,14 +182,14 @@ static bool furnish(const char *id, const BerthSlotFds *parts, const char *recor
 static bool strip(const char *where, const char *id, GError **error)
 {
     static const char *const mounts[] = { "shm", "ipc", NULL };
-    SlotPath path;
+    BerthSlotPath path;
 
     for (const char *const *name = mounts; *name; name++) {
-        slot_path(path, where, id, *name);
+        berth_slot_path(path, where, id, *name);
         if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-            return set_failed(error, id, "unmount a part");
+            return berth_slot_set_failed(error, id, "unmount a part");
         if (remove(path) < 0 && errno != ENOENT)
-            return set_failed(error, id, "remove a part");
+            return berth_slot_set_failed(error, id, "remove a part");
     }
     return true;
 }
@@ -210,14 +197,16 @@ static bool strip(const char *where, const char *id, GError **error)
 /* In the vault: removes /staging/ID. None there is success. */
 static bool discard(const char *id, GError **error)
 {
-    SlotPath path;
+    BerthSlotPath path;
 
     if (!strip(BERTH_VAULT_STAGING, id, error))
         return false;
-    if ((unlink(slot_path(path, BERTH_VAULT_STAGING, id, RECORD)) < 0 && errno != ENOENT) ||
-        (unlink(slot_path(path, BERTH_VAULT_STAGING, id, RECORD ".new")) < 0 && errno != ENOENT) ||
-        (rmdir(slot_path(path, BERTH_VAULT_STAGING, id, NULL)) < 0 && errno != ENOENT))
-        return set_failed(error, id, "remove the slot");
+    if ((unlink(berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD)) < 0 &&
+         errno != ENOENT) ||
+        (unlink(berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD ".new")) < 0 &&
+         errno != ENOENT) ||
+        (rmdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, NULL)) < 0 && errno != ENOENT))
+        return berth_slot_set_failed(error, id, "remove the slot");
     return true;
 }
 
@@ -242,7 +231,7 @@ bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotS
 {
     BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath from, to;
+    BerthSlotPath from, to;
     bool ok;
 
     switch (spec->mode) {
@@ -263,9 +252,9 @@ bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotS
         (void)discard(id, NULL);
         return false;
     }
-    if (rename(slot_path(from, BERTH_VAULT_STAGING, id, NULL),
-               slot_path(to, BERTH_VAULT_SLOTS, id, NULL)) < 0) {
-        set_failed(error, id, "finish the slot");
+    if (rename(berth_slot_path(from, BERTH_VAULT_STAGING, id, NULL),
+               berth_slot_path(to, BERTH_VAULT_SLOTS, id, NULL)) < 0) {
+        berth_slot_set_failed(error, id, "finish the slot");
         (void)discard(id, NULL);
         return false;
     }
@@ -275,15 +264,15 @@ bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotS
 /* In the vault: opens the namespace and, when there is one, the shm itself (not a clone). */
 static bool open_parts(const char *id, BerthSlotFds *fds, GError **error)
 {
-    SlotPath path;
+    BerthSlotPath path;
 
-    fds->ipc = open(slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
+    fds->ipc = open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
     if (fds->ipc < 0)
-        return set_failed(error, id, "open the namespace");
+        return berth_slot_set_failed(error, id, "open the namespace");
     fds->shm =
-        open(slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fds->shm < 0 && errno != ENOENT)
-        return set_failed(error, id, "open the shm");
+        return berth_slot_set_failed(error, id, "open the shm");
     return true;
 }
 
@@ -303,17 +292,17 @@ bool berth_slot_open(const BerthVault *vault, const char *id, BerthSlotFds *fds,
 {
     BERTH_AUTO_SLOT_FDS opened = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath path;
+    BerthSlotPath path;
 
     if (!berth_vault_step(vault, &step, error))
         return false;
-    opened.ipc = open(slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
+    opened.ipc = open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
     if (opened.ipc < 0)
-        return set_failed(error, id, "open the namespace");
-    opened.shm = open_tree(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm"),
+        return berth_slot_set_failed(error, id, "open the namespace");
+    opened.shm = open_tree(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"),
                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (opened.shm < 0 && errno != ENOENT)
-        return set_failed(error, id, "clone the shm");
+        return berth_slot_set_failed(error, id, "clone the shm");
     if (!berth_step_ipc(&step, vault->places, opened.ipc, error))
         return false;
     opened.mqueue = berth_mqueue_mount(error);
@@ -335,18 +324,18 @@ bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *w
 {
     BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath path;
+    BerthSlotPath path;
 
     *wd = -1;
     if (!berth_vault_step(vault, &step, error))
         return false;
-    if (!berth_is_mount_root(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "ipc")))
+    if (!berth_is_mount_root(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc")))
         return true;
     if (!open_parts(id, &parts, error))
         return false;
     /* an unmounted directory: a crash while the slot was taken apart */
     if (parts.shm >= 0 &&
-        !berth_is_mount_root(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm")))
+        !berth_is_mount_root(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm")))
         return true;
     if (parts.shm < 0) {
         if (!berth_step_ipc(&step, vault->places, parts.ipc, error))
@@ -358,17 +347,33 @@ bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *w
     return berth_watch_add(watch, parts.shm >= 0 ? parts.shm : parts.mqueue, wd, error);
 }
 
+int berth_slot_hold(const BerthVault *vault, const char *id, uint64_t bytes)
+{
+    BERTH_AUTO_STEP step = { 0 };
+    BERTH_AUTO_FD shm = -1;
+    BerthShmUsage usage;
+    BerthSlotPath path;
+
+    if (!berth_vault_step(vault, &step, NULL))
+        return -1;
+    shm =
+        open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (shm < 0 || !berth_shm_usage(shm, &usage, NULL) || usage.used <= bytes)
+        return -1;
+    return berth_steal_fd(&shm);
+}
+
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath from, to;
+    BerthSlotPath from, to;
 
     if (!berth_vault_step(vault, &step, error))
         return false;
-    if (rename(slot_path(from, BERTH_VAULT_SLOTS, id, NULL),
-               slot_path(to, BERTH_VAULT_STAGING, id, NULL)) < 0 &&
+    if (rename(berth_slot_path(from, BERTH_VAULT_SLOTS, id, NULL),
+               berth_slot_path(to, BERTH_VAULT_STAGING, id, NULL)) < 0 &&
         errno != ENOENT)
-        return set_failed(error, id, "give up the slot");
+        return berth_slot_set_failed(error, id, "give up the slot");
     return discard(id, error);
 }
 
@@ -377,12 +382,12 @@ bool berth_slot_resize(const BerthVault *vault, const char *id, uint64_t size, u
 {
     BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    SlotPath path;
+    BerthSlotPath path;
 
     if (!berth_vault_step(vault, &step, error) || !open_parts(id, &parts, error))
         return false;
-    if (!berth_shm_resize(AT_FDCWD, slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), size, inodes,
-                          error))
+    if (!berth_shm_resize(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), size,
+                          inodes, error))
         return false;
     return !shmall || (berth_step_ipc(&step, vault->places, parts.ipc, error) &&
                        berth_sysctl_write(berth_places_sysctls(vault->places), "kernel.shmall",
@@ -433,49 +438,6 @@ bool berth_slot_usage(const BerthVault *vault, const char *id, BerthShmUsage *sh
            berth_step_ipc(&step, vault->places, parts.ipc, error) && berth_ipc_usage(ipc, error);
 }
 
-bool berth_slot_write_record(const BerthVault *vault, const char *id, const char *record,
-                             GError **error)
-{
-    BERTH_AUTO_STEP step = { 0 };
-    SlotPath from, to;
-
-    if (!berth_vault_step(vault, &step, error))
-        return false;
-    slot_path(from, BERTH_VAULT_SLOTS, id, RECORD ".new");
-    if (!write_file(from, record) || rename(from, slot_path(to, BERTH_VAULT_SLOTS, id, RECORD)) < 0)
-        return set_failed(error, id, "store the record");
-    return true;
-}
-
-char *berth_slot_read_record(const BerthVault *vault, const char *id, GError **error)
-{
-    BERTH_AUTO_STEP step = { 0 };
-    BERTH_AUTO_FD fd = -1;
-    g_autofree char *record = NULL;
-    struct stat st;
-    SlotPath path;
-
-    if (!berth_vault_step(vault, &step, error))
-        return NULL;
-    fd = open(slot_path(path, BERTH_VAULT_SLOTS, id, RECORD), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        set_failed(error, id, "open the record");
-        return NULL;
-    }
-    if (st.st_size > RECORD_MAX) {
-        berth_set_error(error, BERTH_ERROR_FAILED,
-                        "the record of sandbox %s has %jd bytes, more than one can have", id,
-                        (intmax_t)st.st_size);
-        return NULL;
-    }
-    record = g_malloc0((size_t)st.st_size + 1);
-    if (read(fd, record, (size_t)st.st_size) != st.st_size) {
-        set_failed(error, id, "read the record");
-        return NULL;
-    }
-    return g_steal_pointer(&record);
-}
-
 /* In the vault: the IDs of the directories in @where. */
 static GPtrArray *list(const char *where, GError **error)
 {
@@ -498,7 +460,7 @@ GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
     BERTH_AUTO_STEP step = { 0 };
     g_autoptr(GPtrArray) halves = NULL;
     g_autoptr(GPtrArray) slots = NULL;
-    SlotPath path;
+    BerthSlotPath path;
 
     if (!berth_vault_step(vault, &step, error))
         return NULL;
@@ -510,6 +472,7 @@ GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
             return NULL;
     slots = list(BERTH_VAULT_SLOTS, error);
     for (guint i = 0; slots && i < slots->len; i++) /* records whose writing was interrupted */
-        (void)unlink(slot_path(path, BERTH_VAULT_SLOTS, slots->pdata[i], RECORD ".new"));
+        (void)unlink(
+            berth_slot_path(path, BERTH_VAULT_SLOTS, slots->pdata[i], BERTH_SLOT_RECORD ".new"));
     return g_steal_pointer(&slots);
 }

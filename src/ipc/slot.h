@@ -84,6 +84,13 @@ bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error);
  */
 bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error);
 
+/**
+ * berth_slot_hold: opens the shm of a slot if more than @bytes are in use of it.
+ *
+ * Returns: (transfer full): an O_PATH descriptor, or -1.
+ */
+int berth_slot_hold(const BerthVault *vault, const char *id, uint64_t bytes);
+
 /** berth_slot_remove: removes a slot with all that is in it. None there is success. */
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error);
 

@@ -221,7 +221,7 @@ static void send_call(const Peer *peer, unsigned kind, unsigned *waiting)
     sd_bus_message_unref(message);
 }
 
-static void take_replies(const Peer *peer, unsigned *waiting, unsigned most)
+static void take_replies(const Peer *peer, const unsigned *waiting, unsigned most)
 {
     while (*waiting > most) {
         int r = sd_bus_process(peer->bus, NULL);
