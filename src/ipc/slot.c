@@ -181,14 +181,17 @@ static bool furnish(const char *id, const BerthSlotFds *parts, const char *recor
 /* In the vault: takes apart what is in the directory `where/ID`, but not the directory itself. */
 static bool strip(const char *where, const char *id, GError **error)
 {
-    static const char *const mounts[] = { "shm", "ipc", NULL };
+    static const struct {
+        const char *name;
+        int remove; /* flags of unlinkat() */
+    } mounts[] = { { "shm", AT_REMOVEDIR }, { "ipc", 0 } };
     BerthSlotPath path;
 
-    for (const char *const *name = mounts; *name; name++) {
-        berth_slot_path(path, where, id, *name);
+    for (unsigned i = 0; i < G_N_ELEMENTS(mounts); i++) {
+        berth_slot_path(path, where, id, mounts[i].name);
         if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
             return berth_slot_set_failed(error, id, "unmount a part");
-        if (remove(path) < 0 && errno != ENOENT)
+        if (unlinkat(AT_FDCWD, path, mounts[i].remove) < 0 && errno != ENOENT)
             return berth_slot_set_failed(error, id, "remove a part");
     }
     return true;

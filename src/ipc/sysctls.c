@@ -309,6 +309,10 @@ bool berth_sysctl_write(int proc_fd, const char *name, const char *value, GError
     if (r < 0)
         return no_access(sysctl, "set", -r, error);
 
+    /* stored as it is, with no hook that could change it; and written for each sandbox that is made
+     */
+    if (g_str_equal(sysctl->name, "kernel.shmall"))
+        return true;
     now = read_sysctl(proc_fd, sysctl, path, error);
     if (!now)
         return false;
