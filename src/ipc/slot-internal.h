@@ -5,12 +5,9 @@
 #include "ipc/slot.h"
 
 /* Shared by slot.c and slot-record.c only. */
-#define BERTH_SLOT_RECORD "record"
-
 typedef char BerthSlotPath[64];
 
-_Static_assert(sizeof(BerthSlotPath) >
-                   sizeof(BERTH_VAULT_STAGING "//" BERTH_SLOT_RECORD ".new") + BERTH_ID_LENGTH,
+_Static_assert(sizeof(BerthSlotPath) > sizeof(BERTH_VAULT_RECORDS "/.new/shm") + BERTH_ID_LENGTH,
                "a path in the vault fits");
 
 /** berth_slot_path: Returns: @path, filled with a path in the vault, such as slot/ID/shm. */
@@ -20,5 +17,5 @@ const char *berth_slot_path(BerthSlotPath path, const char *where, const char *i
 /** berth_slot_set_failed: sets an error from errno: cannot @what of sandbox @id. Returns: false. */
 bool berth_slot_set_failed(GError **error, const char *id, const char *what);
 
-/** berth_slot_write_file: Returns: whether @text is all that is in the file @path now. */
-bool berth_slot_write_file(const char *path, const char *text);
+/** berth_slot_store: in the vault: replaces the record of @id atomically. */
+bool berth_slot_store(const char *id, const char *record, GError **error);

@@ -18,7 +18,7 @@
 
 #define MAX_BYTES (1024 * 1024) /* of a record that is read back */
 
-bool berth_slot_write_file(const char *path, const char *text)
+static bool write_file(const char *path, const char *text)
 {
     size_t length = strlen(text);
     BERTH_AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -26,19 +26,23 @@ bool berth_slot_write_file(const char *path, const char *text)
     return fd >= 0 && write(fd, text, length) == (ssize_t)length;
 }
 
+bool berth_slot_store(const char *id, const char *record, GError **error)
+{
+    BerthSlotPath from, to;
+
+    berth_slot_path(to, BERTH_VAULT_RECORDS, id, NULL);
+    g_snprintf(from, sizeof(from), "%s.new", to);
+    if (!write_file(from, record) || rename(from, to) < 0)
+        return berth_slot_set_failed(error, id, "store the record");
+    return true;
+}
+
 bool berth_slot_write_record(const BerthVault *vault, const char *id, const char *record,
                              GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
-    BerthSlotPath from, to;
 
-    if (!berth_vault_step(vault, &step, error))
-        return false;
-    berth_slot_path(from, BERTH_VAULT_SLOTS, id, BERTH_SLOT_RECORD ".new");
-    if (!berth_slot_write_file(from, record) ||
-        rename(from, berth_slot_path(to, BERTH_VAULT_SLOTS, id, BERTH_SLOT_RECORD)) < 0)
-        return berth_slot_set_failed(error, id, "store the record");
-    return true;
+    return berth_vault_step(vault, &step, error) && berth_slot_store(id, record, error);
 }
 
 char *berth_slot_read_record(const BerthVault *vault, const char *id, GError **error)
@@ -51,7 +55,7 @@ char *berth_slot_read_record(const BerthVault *vault, const char *id, GError **e
 
     if (!berth_vault_step(vault, &step, error))
         return NULL;
-    fd = open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, BERTH_SLOT_RECORD),
+    fd = open(berth_slot_path(path, BERTH_VAULT_RECORDS, id, NULL),
               O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0) {
         berth_slot_set_failed(error, id, "open the record");

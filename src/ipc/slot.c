@@ -2,14 +2,15 @@
 /*
  * A slot is the place of one sandbox in the vault:
  *
- *   /slot/ID/ipc      bind of the IPC namespace
- *   /slot/ID/shm      the tmpfs; absent with mode none
- *   /slot/ID/record   what the service stored about it
+ *   /slot/ID        a clone of /template, so that one unmount takes everything on it
+ *   /slot/ID/ipc    bind of the IPC namespace
+ *   /slot/ID/shm    the tmpfs; a bare directory with mode none
+ *   /record/ID      what the service stored about it
  *
- * It is furnished under /staging and renamed into place, and renamed back before it is taken apart:
- * whatever a crash leaves under /staging was never promised to anybody or already given up. All
- * modes look alike here: host binds the host's namespace and a clone of its /dev/shm, container:X a
- * clone of what X has, so that a joiner keeps what it joined when its donor goes.
+ * The record comes last and goes first: a slot without one is what a crash left, and was never
+ * promised to anybody or already given up. All modes look alike here: host binds the host's
+ * namespace and a clone of its /dev/shm, container:X a clone of what X has, so that a joiner keeps
+ * what it joined when its donor goes.
  *
  * Nothing here asks who the caller is; paths are built from checked IDs only.
  */
@@ -158,57 +159,38 @@ static bool take_donor(const BerthVault *vault, const char *donor, BerthSlotFds 
     return parts->shm >= 0;
 }
 
-/* In the vault: furnishes /staging/ID. */
-static bool furnish(const char *id, const BerthSlotFds *parts, const char *record, GError **error)
+/* Attaches a detached mount in the vault. */
+static bool attach(int mount, const char *path)
 {
+    return move_mount(mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
+/* In the vault: furnishes /slot/ID. */
+static bool furnish(const char *id, const BerthSlotFds *parts, GError **error)
+{
+    BERTH_AUTO_FD slot =
+        open_tree(AT_FDCWD, BERTH_VAULT_TEMPLATE, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     BerthSlotPath path;
 
-    if (mkdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, NULL), 0700) < 0)
+    if (slot < 0 || mkdir(berth_slot_path(path, BERTH_VAULT_SLOTS, id, NULL), 0700) < 0 ||
+        !attach(slot, path))
         return berth_slot_set_failed(error, id, "make the slot");
-    if (mknod(berth_slot_path(path, BERTH_VAULT_STAGING, id, "ipc"), S_IFREG | 0600, 0) < 0 ||
-        move_mount(parts->ipc, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (!attach(parts->ipc, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc")))
         return berth_slot_set_failed(error, id, "store the namespace");
-    if (parts->shm >= 0 &&
-        (mkdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, "shm"), 0700) < 0 ||
-         move_mount(parts->shm, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0))
+    if (parts->shm >= 0 && !attach(parts->shm, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm")))
         return berth_slot_set_failed(error, id, "store the shm");
-    if (record && !berth_slot_write_file(
-                      berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD), record))
-        return berth_slot_set_failed(error, id, "store the record");
     return true;
 }
 
-/* In the vault: takes apart what is in the directory `where/ID`, but not the directory itself. */
-static bool strip(const char *where, const char *id, GError **error)
-{
-    static const struct {
-        const char *name;
-        int remove; /* flags of unlinkat() */
-    } mounts[] = { { "shm", AT_REMOVEDIR }, { "ipc", 0 } };
-    BerthSlotPath path;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(mounts); i++) {
-        berth_slot_path(path, where, id, mounts[i].name);
-        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-            return berth_slot_set_failed(error, id, "unmount a part");
-        if (unlinkat(AT_FDCWD, path, mounts[i].remove) < 0 && errno != ENOENT)
-            return berth_slot_set_failed(error, id, "remove a part");
-    }
-    return true;
-}
-
-/* In the vault: removes /staging/ID. None there is success. */
+/* In the vault: takes /slot/ID apart, its record stays. None there is success. */
 static bool discard(const char *id, GError **error)
 {
     BerthSlotPath path;
 
-    if (!strip(BERTH_VAULT_STAGING, id, error))
-        return false;
-    if ((unlink(berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD)) < 0 &&
-         errno != ENOENT) ||
-        (unlink(berth_slot_path(path, BERTH_VAULT_STAGING, id, BERTH_SLOT_RECORD ".new")) < 0 &&
-         errno != ENOENT) ||
-        (rmdir(berth_slot_path(path, BERTH_VAULT_STAGING, id, NULL)) < 0 && errno != ENOENT))
+    berth_slot_path(path, BERTH_VAULT_SLOTS, id, NULL);
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+        return berth_slot_set_failed(error, id, "unmount the slot");
+    if (rmdir(path) < 0 && errno != ENOENT)
         return berth_slot_set_failed(error, id, "remove the slot");
     return true;
 }
@@ -234,7 +216,6 @@ bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotS
 {
     BERTH_AUTO_SLOT_FDS parts = BERTH_SLOT_FDS_INIT;
     BERTH_AUTO_STEP step = { 0 };
-    BerthSlotPath from, to;
     bool ok;
 
     switch (spec->mode) {
@@ -251,17 +232,19 @@ bool berth_slot_create(const BerthVault *vault, const char *id, const BerthSlotS
         return false;
 
     fill_info(&parts, info);
-    if (!furnish(id, &parts, record, error)) {
-        (void)discard(id, NULL);
-        return false;
-    }
-    if (rename(berth_slot_path(from, BERTH_VAULT_STAGING, id, NULL),
-               berth_slot_path(to, BERTH_VAULT_SLOTS, id, NULL)) < 0) {
-        berth_slot_set_failed(error, id, "finish the slot");
+    if (!furnish(id, &parts, error) || !berth_slot_store(id, record, error)) {
         (void)discard(id, NULL);
         return false;
     }
     return true;
+}
+
+/* In the vault: whether the slot has an shm, and not just the place for one. */
+static bool has_shm(const char *id)
+{
+    BerthSlotPath path;
+
+    return berth_is_mount_root(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"));
 }
 
 /* In the vault: opens the namespace and, when there is one, the shm itself (not a clone). */
@@ -272,11 +255,11 @@ static bool open_parts(const char *id, BerthSlotFds *fds, GError **error)
     fds->ipc = open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
     if (fds->ipc < 0)
         return berth_slot_set_failed(error, id, "open the namespace");
+    if (!has_shm(id))
+        return true;
     fds->shm =
         open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fds->shm < 0 && errno != ENOENT)
-        return berth_slot_set_failed(error, id, "open the shm");
-    return true;
+    return fds->shm >= 0 || berth_slot_set_failed(error, id, "open the shm");
 }
 
 bool berth_slot_inspect(const BerthVault *vault, const char *id, BerthSlotInfo *info,
@@ -302,10 +285,12 @@ bool berth_slot_open(const BerthVault *vault, const char *id, BerthSlotFds *fds,
     opened.ipc = open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "ipc"), O_RDONLY | O_CLOEXEC);
     if (opened.ipc < 0)
         return berth_slot_set_failed(error, id, "open the namespace");
-    opened.shm = open_tree(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"),
-                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (opened.shm < 0 && errno != ENOENT)
-        return berth_slot_set_failed(error, id, "clone the shm");
+    if (has_shm(id)) {
+        opened.shm = open_tree(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"),
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (opened.shm < 0)
+            return berth_slot_set_failed(error, id, "clone the shm");
+    }
     if (!berth_step_ipc(&step, vault->places, opened.ipc, error))
         return false;
     opened.mqueue = berth_mqueue_mount(error);
@@ -320,7 +305,7 @@ bool berth_slot_empty(const BerthVault *vault, const char *id, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
 
-    return berth_vault_step(vault, &step, error) && strip(BERTH_VAULT_SLOTS, id, error);
+    return berth_vault_step(vault, &step, error) && discard(id, error);
 }
 
 bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *wd, GError **error)
@@ -336,10 +321,6 @@ bool berth_slot_watch(const BerthVault *vault, const char *id, int watch, int *w
         return true;
     if (!open_parts(id, &parts, error))
         return false;
-    /* an unmounted directory: a crash while the slot was taken apart */
-    if (parts.shm >= 0 &&
-        !berth_is_mount_root(AT_FDCWD, berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm")))
-        return true;
     if (parts.shm < 0) {
         if (!berth_step_ipc(&step, vault->places, parts.ipc, error))
             return false;
@@ -357,7 +338,7 @@ int berth_slot_hold(const BerthVault *vault, const char *id, uint64_t bytes)
     BerthShmUsage usage;
     BerthSlotPath path;
 
-    if (!berth_vault_step(vault, &step, NULL))
+    if (!berth_vault_step(vault, &step, NULL) || !has_shm(id))
         return -1;
     shm =
         open(berth_slot_path(path, BERTH_VAULT_SLOTS, id, "shm"), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -369,13 +350,11 @@ int berth_slot_hold(const BerthVault *vault, const char *id, uint64_t bytes)
 bool berth_slot_remove(const BerthVault *vault, const char *id, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
-    BerthSlotPath from, to;
+    BerthSlotPath path;
 
     if (!berth_vault_step(vault, &step, error))
         return false;
-    if (rename(berth_slot_path(from, BERTH_VAULT_SLOTS, id, NULL),
-               berth_slot_path(to, BERTH_VAULT_STAGING, id, NULL)) < 0 &&
-        errno != ENOENT)
+    if (unlink(berth_slot_path(path, BERTH_VAULT_RECORDS, id, NULL)) < 0 && errno != ENOENT)
         return berth_slot_set_failed(error, id, "give up the slot");
     return discard(id, error);
 }
@@ -441,7 +420,7 @@ bool berth_slot_usage(const BerthVault *vault, const char *id, BerthShmUsage *sh
            berth_step_ipc(&step, vault->places, parts.ipc, error) && berth_ipc_usage(ipc, error);
 }
 
-/* In the vault: the IDs of the directories in @where. */
+/* In the vault: the IDs that are names in @where. What else is there is removed. */
 static GPtrArray *list(const char *where, GError **error)
 {
     g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
@@ -455,27 +434,25 @@ static GPtrArray *list(const char *where, GError **error)
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
         if (berth_id_is_valid(entry->d_name))
             g_ptr_array_add(ids, g_strdup(entry->d_name));
+        else if (entry->d_type == DT_REG) /* a record whose writing was interrupted */
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
     return g_steal_pointer(&ids);
 }
 
 GPtrArray *berth_slots_recover(const BerthVault *vault, GError **error)
 {
     BERTH_AUTO_STEP step = { 0 };
-    g_autoptr(GPtrArray) halves = NULL;
     g_autoptr(GPtrArray) slots = NULL;
     BerthSlotPath path;
 
     if (!berth_vault_step(vault, &step, error))
         return NULL;
-    halves = list(BERTH_VAULT_STAGING, error);
-    if (!halves)
-        return NULL;
-    for (guint i = 0; i < halves->len; i++)
-        if (!discard(halves->pdata[i], error))
-            return NULL;
     slots = list(BERTH_VAULT_SLOTS, error);
-    for (guint i = 0; slots && i < slots->len; i++) /* records whose writing was interrupted */
-        (void)unlink(
-            berth_slot_path(path, BERTH_VAULT_SLOTS, slots->pdata[i], BERTH_SLOT_RECORD ".new"));
-    return g_steal_pointer(&slots);
+    for (guint i = 0; slots && i < slots->len; i++) {
+        berth_slot_path(path, BERTH_VAULT_RECORDS, slots->pdata[i], NULL);
+        if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+            !discard(slots->pdata[i], error))
+            return NULL;
+    }
+    return slots ? list(BERTH_VAULT_RECORDS, error) : NULL;
 }

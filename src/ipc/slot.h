@@ -46,7 +46,7 @@ uint64_t berth_slot_shmall(uint64_t size);
  * berth_slot_create:
  * @id: ID of the sandbox, which has no slot yet
  * @spec: what to make
- * @record: (nullable): what to store beside it, see berth_slot_write_record()
+ * @record: what to store about it, see berth_slot_write_record()
  * @info: (out): what was made
  * @error: BERTH_ERROR_LIMITS_EXCEEDED when the kernel has no room for a namespace just now,
  *   BERTH_ERROR_INVALID_OPTION for what it refuses, BERTH_ERROR_NOT_SUPPORTED when the host has no

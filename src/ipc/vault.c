@@ -9,8 +9,10 @@
  * vault alive.
  *
  *   /berth-vault   marker with the version of this layout
- *   /slot/ID/      a sandbox, see slot.c
- *   /staging/ID/   a sandbox being made or unmade; whatever is here at start is removed
+ *   /template      mount points for the parts of a sandbox; a mount of its own, cloned for each
+ *   /slot/ID/      what a sandbox consists of, see slot.c
+ *   /record/ID     what the service stored about it; a slot without one was never promised to
+ * anybody
  *
  * This file must never mount anything into the host's mount namespace but the pin.
  */
@@ -51,6 +53,18 @@ static bool write_marker(void)
 }
 
 /*
+ * A directory with mount points, bound onto itself: cloning a mount costs a look at each mount that
+ * lies on it, and on the vault's root lie all sandboxes.
+ */
+static bool make_template(void)
+{
+    return mkdir(BERTH_VAULT_TEMPLATE, 0700) == 0 &&
+           mkdir(BERTH_VAULT_TEMPLATE "/shm", 0700) == 0 &&
+           mknod(BERTH_VAULT_TEMPLATE "/ipc", S_IFREG | 0600, 0) == 0 &&
+           mount(BERTH_VAULT_TEMPLATE, BERTH_VAULT_TEMPLATE, NULL, MS_BIND, NULL) == 0;
+}
+
+/*
  * Inside a new mount namespace: replaces everything by one empty tmpfs, mounted for the moment on
  * @mountpoint. The old root is detached, so that the vault keeps no file system of the host busy.
  */
@@ -65,8 +79,8 @@ static bool furnish(const char *mountpoint, GError **error)
     if (chdir(mountpoint) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
         umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
         return set_failed(error, "make the vault's file system its root");
-    if (mkdir(BERTH_VAULT_SLOTS, 0700) < 0 || mkdir(BERTH_VAULT_STAGING, 0700) < 0 ||
-        !write_marker())
+    if (mkdir(BERTH_VAULT_SLOTS, 0700) < 0 || mkdir(BERTH_VAULT_RECORDS, 0700) < 0 ||
+        !make_template() || !write_marker())
         return set_failed(error, "furnish the vault");
     return true;
 }

@@ -4,8 +4,9 @@
 #include "ipc/places.h"
 
 /* Directories of the vault's one file system, see vault.c. */
-#define BERTH_VAULT_SLOTS   "slot"
-#define BERTH_VAULT_STAGING "staging"
+#define BERTH_VAULT_SLOTS    "slot"
+#define BERTH_VAULT_RECORDS  "record"
+#define BERTH_VAULT_TEMPLATE "template"
 
 /** BerthVault: the mount namespace in which the sandboxes lie. */
 typedef struct {

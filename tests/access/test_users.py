@@ -542,13 +542,13 @@ class Donors(UserTestCase):
         joiner = self.alice.create('joiner', Mode='container:demo')
         self.alice.remove(self.donor)
         self.alice.resize(joiner, 3 << 20, Inodes=300)
-        slots = [f'/slot/{path.rsplit("/", 1)[1]}' for path in (self.donor, joiner)]
-        for slot in slots:  # which of the two is read first must not matter
+        records = [f'/record/{path.rsplit("/", 1)[1]}' for path in (self.donor, joiner)]
+        for record in records:  # which of the two is read first must not matter
             self.instance.terminate()
-            inside_vault(self.instance.pin, lambda: (os.rename(slot, '/slot/x'),
-                                                     os.rename('/slot/x', slot)))
+            inside_vault(self.instance.pin, lambda: (os.rename(record, '/record/x'),
+                                                     os.rename('/record/x', record)))
             self.instance.start()
-            with self.subTest(newest=slot):
+            with self.subTest(newest=record):
                 self.assertEqual(self.alice.get(joiner, IF_SANDBOX, 'ShmSize'), 3 << 20)
                 self.assertEqual(self.alice.describe(joiner)['ShmInodes'], 300)
 

@@ -335,7 +335,7 @@ class Restart(InstanceTestCase):
                 self.instance.remove(path)
             trace = self.instance.trace()
             self.assertEqual([name for name in trace['vault files']
-                              if name.startswith(('/slot/', '/staging/'))], [])
+                              if name.startswith(('/slot/', '/record/'))], [])
             self.assertEqual([row['target'] for row in mounts_below(self.instance.directory)
                               if '/sandbox/' in row['target']], [])
 

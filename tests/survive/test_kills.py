@@ -100,16 +100,16 @@ class LoadTestCase(UserTestCase):
         sandbox = os.path.join(self.instance.runtime, 'sandbox')
         held = {f'/slot/{row["Id"]}': row for row in rows}
         _, files = look_into_vault(self.instance.pin)
-        expected = {'/berth-vault', '/slot', '/staging'}
+        expected = {'/berth-vault', '/slot', '/record', '/template', '/template/ipc',
+                    '/template/shm'}
         for slot, row in held.items():
-            ready = row['State'] == 'ready'
-            expected |= {slot, f'{slot}/record'} | ({f'{slot}/ipc'} if ready else set())
-            if ready and row['Mode'] != 'none':
-                expected.add(f'{slot}/shm')
+            expected.add(f'/record/{row["Id"]}')
+            if row['State'] == 'ready':
+                expected |= {slot, f'{slot}/ipc', f'{slot}/shm'}
         for row in rows:  # a user's donor that was removed is paid for while somebody shares it
             donor = f'/slot/{str(row.get("Donor", "")).rsplit("/", 1)[-1]}'
             if 'Donor' in row and row['Owner'] != 0 and donor not in held:
-                expected |= {donor, f'{donor}/record'}
+                expected.add(donor.replace('/slot/', '/record/'))
         mounts = {os.path.join(self.instance.runtime, 'vault'), self.instance.pin}
         mounts |= {f'{sandbox}/{row["Id"]}/{name}' for row in published
                    for name in ('ipc', 'shm', 'mqueue')}

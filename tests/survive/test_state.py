@@ -12,9 +12,12 @@ class StateTestCase(UserTestCase):
     def slot(self, path):
         return f'/slot/{path.rsplit("/", 1)[1]}'
 
+    def record(self, path):
+        return f'/record/{path.rsplit("/", 1)[1]}'
+
     def change_record(self, path, change):
         """change: takes the lines of the record, returns others. While the service is down."""
-        record = f'{self.slot(path)}/record'
+        record = self.record(path)
 
         def edit():
             with open(record, encoding='utf-8') as file:
@@ -76,7 +79,7 @@ class Records(StateTestCase):
     def test_a_missing_one(self):
         bad, good = self.instance.create('bad'), self.instance.create('good')
         self.instance.terminate()
-        inside_vault(self.instance.pin, lambda: os.unlink(f'{self.slot(bad)}/record'))
+        inside_vault(self.instance.pin, lambda: os.unlink(self.record(bad)))
         self.instance.start()
         self.assertEqual([str(row['Path']) for row in self.instance.list()], [good])
 
@@ -91,12 +94,12 @@ class Rests(StateTestCase):
         self.instance.kill()
 
         def litter():
-            os.mkdir(f'/staging/{identifier}')
-            os.mkdir(f'/staging/{identifier}/shm')
-            with open(f'/staging/{identifier}/record', 'w', encoding='utf-8'):
-                pass
-            with open(f'{self.slot(path)}/record.new', 'w', encoding='utf-8') as file:
-                file.write('half')
+            os.mkdir(f'/slot/{identifier}')
+            os.mkdir(f'/slot/{identifier[1:]}e')
+            syscalls.mount('/template', f'/slot/{identifier[1:]}e', None, syscalls.MS_BIND)
+            for name in (f'/record/{identifier}.new', f'{self.record(path)}.new'):
+                with open(name, 'w', encoding='utf-8') as file:
+                    file.write('half')
         inside_vault(self.instance.pin, litter)
         self.instance.start()
         self.assertEqual(self.vault(), before)
@@ -137,10 +140,8 @@ class Rests(StateTestCase):
         steps = (
             lambda slot: None,
             lambda slot: umount(f'{slot}/shm'),
-            lambda slot: (umount(f'{slot}/shm'), os.rmdir(f'{slot}/shm')),
-            lambda slot: (umount(f'{slot}/shm'), os.rmdir(f'{slot}/shm'), umount(f'{slot}/ipc')),
-            lambda slot: (umount(f'{slot}/shm'), os.rmdir(f'{slot}/shm'), umount(f'{slot}/ipc'),
-                          os.unlink(f'{slot}/ipc')))
+            umount,
+            lambda slot: (umount(slot), os.rmdir(slot)))
         before = self.settled()
         for number, step in enumerate(steps):
             path = alice.create('demo')
