@@ -322,7 +322,9 @@ bool berth_sandbox_admits(const BerthSandbox *sandbox, const BerthCaller *caller
 bool berth_sandboxes_remove(BerthSandboxes *sandboxes, BerthSandbox *sandbox, GError **error)
 {
     BerthSandboxState state = sandbox->state;
-    BERTH_AUTO_FD large = berth_slot_hold(sandboxes->vault, sandbox->id, LARGE);
+    BERTH_AUTO_FD large = sandbox->contents->info.shm_size > LARGE
+                              ? berth_slot_hold(sandboxes->vault, sandbox->id, LARGE)
+                              : -1;
 
     if (sandbox->published &&
         !berth_unpublish(sandboxes->vault, sandbox->id, berth_sandbox_by_name(sandbox), error))
