@@ -12,6 +12,7 @@
 typedef struct BerthCallers BerthCallers;
 typedef struct BerthIdle BerthIdle;
 typedef struct BerthSandboxes BerthSandboxes;
+typedef struct BerthTurns BerthTurns;
 typedef struct BerthUsers BerthUsers;
 
 /** BerthDaemon: what the parts of the service share. There is one; each part is owned by it. */
@@ -22,6 +23,7 @@ typedef struct {
     BerthSettings *settings;    /* in force */
     GPtrArray *declared;        /* (element-type BerthDeclared) of sandboxes.d, in force */
     BerthSandboxes *sandboxes;  /* every sandbox, see sandboxes.h */
+    BerthTurns *turns;          /* calls of users that wait for theirs, see turns.h */
     BerthUsers *users;          /* what each user has, see users.h */
     BerthCallers *callers;      /* who is at the other end, see caller.h */
     BerthIdle *idle;            /* see idle.h */

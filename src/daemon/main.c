@@ -17,6 +17,7 @@
 #include "daemon/idle.h"
 #include "daemon/objects.h"
 #include "daemon/sandboxes.h"
+#include "daemon/turns.h"
 #include "ipc/machine.h"
 #include "ipc/watch.h"
 
@@ -362,6 +363,7 @@ static void stop(BerthDaemon *daemon)
 {
     (void)sd_notify(0, "STOPPING=1");
     berth_calls_drop_all(daemon);
+    berth_turns_free(daemon->turns);
     berth_callers_free(daemon->callers);
     berth_idle_free(daemon->idle);
     daemon->idle = NULL;
@@ -418,7 +420,7 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
         berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
     if (!daemon->sandboxes)
         return false;
-    if (!make_declared(daemon, error))
+    if (!berth_methods_begin(daemon, error) || !make_declared(daemon, error))
         return false;
     daemon->idle = berth_idle_new(daemon, options->idle_usec);
     if (!take_name(daemon, error))

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "daemon/idle.h"
+#include "daemon/objects.h"
+#include "daemon/turns.h"
 #include "daemon/users.h"
 
 #include <errno.h>
@@ -44,6 +46,8 @@ static void call_free(BerthCall *call)
     g_queue_unlink(&daemon->calls, &call->link);
     sd_event_source_disable_unref(call->retry);
     berth_polkit_cancel(call->check);
+    if (call->in_line)
+        berth_turns_remove(daemon->turns, call);
     if (call->counted)
         berth_users_add_pending(daemon->users, call->caller->uid, -1);
     g_ptr_array_unref(call->granted);
@@ -143,7 +147,9 @@ static void check_access(BerthCall *call)
     BERTH_AUTO_REQUEST request = { .n = 0 };
     g_autoptr(GError) error = NULL;
 
-    if (!authorize(call, &request, &error)) {
+    /* there when the call arrived, which everybody could see; gone since */
+    if ((call->sandbox && !berth_sandbox_of_call(call, &error)) ||
+        !authorize(call, &request, &error)) {
         berth_call_finish(call, BERTH_CALL_FAILED, error);
         return;
     }
@@ -157,6 +163,21 @@ static void check_access(BerthCall *call)
         return;
     }
     act(call);
+}
+
+/* Goes on with what a call needs and does: root's at once, those of users in turns. */
+static void proceed(BerthCall *call)
+{
+    if (call->caller->uid == 0)
+        check_access(call);
+    else
+        berth_turns_add(call->daemon->turns, call);
+}
+
+bool berth_methods_begin(BerthDaemon *daemon, GError **error)
+{
+    daemon->turns = berth_turns_new(daemon->event, check_access, error);
+    return daemon->turns;
 }
 
 /* Every call of a user other than root counts until its reply. */
@@ -188,7 +209,7 @@ static void on_caller(BerthCaller *caller, const GError *caller_error, void *use
     }
     call->caller = berth_caller_ref(caller);
     if (count(call, &error))
-        check_access(call);
+        proceed(call);
     else
         berth_call_finish(call, BERTH_CALL_FAILED, error);
 }
@@ -223,6 +244,7 @@ static int dispatch(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
     call->link.data = call;
     g_queue_push_tail_link(&daemon->calls, &call->link);
     berth_idle_touch(daemon);
+    berth_turns_taken_in(daemon->turns);
 
     if (method->parse && !method->parse(call, &error))
         berth_call_finish(call, BERTH_CALL_FAILED, error);
@@ -302,7 +324,7 @@ BerthVerdict berth_call_reply_value(BerthCall *call, char type, const char *valu
 
 void berth_call_resume(BerthCall *call)
 {
-    check_access(call); /* a name can mean another sandbox by now */
+    proceed(call); /* beginning with its rights: a name can mean another sandbox by now */
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -310,7 +332,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     BerthCall *call = userdata;
 
     call->retry = sd_event_source_disable_unref(call->retry);
-    check_access(call);
+    proceed(call);
     return 0;
 }
 
@@ -344,7 +366,7 @@ void berth_calls_drop_sender(BerthDaemon *daemon, const char *sender)
         if (g_strcmp0(sd_bus_message_get_sender(call->message), sender) != 0)
             continue;
         call->gone = true;
-        if (call->retry || call->check)
+        if (call->retry || call->check || call->in_line)
             call_free(call);
     }
 }

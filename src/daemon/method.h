@@ -24,6 +24,7 @@ typedef struct {
     char *asked;             /* owned: key of what it is asked */
     const char *asking;      /* (static): its action */
     GPtrArray *granted;      /* owned (element-type utf8): keys of what it granted */
+    bool in_line;            /* waits for its turn, see turns.h */
     bool gone;               /* the caller left the bus; the reply will go nowhere */
     bool counted;            /* among the pending calls of its user */
 } BerthCall;
@@ -78,6 +79,9 @@ sd_bus_vtable *berth_methods_vtable(const BerthMethod *methods, const sd_bus_vta
  * here. Call it once for each table, before the vtable is registered.
  */
 void berth_methods_register(const BerthMethod *methods);
+
+/** berth_methods_begin: prepares @daemon for calls, before the first arrives. */
+bool berth_methods_begin(BerthDaemon *daemon, GError **error);
 
 /**
  * berth_call_reply: sends @reply.
