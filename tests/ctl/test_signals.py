@@ -68,7 +68,7 @@ class Signals(SignalTestCase):
                      'RTMIN+3'):
             with self.subTest(name):
                 process, _ = self.run_script(f'trap "echo got; exit 3" {name}; echo ready; '
-                                             'while :; do read -t 0.05 <> <(:); done')
+                                             'while :; do sleep 0.02; done')
                 subprocess.run(['kill', '-s', name, str(process.pid)], check=True)
                 self.assertEqual(process.communicate(), ('got\n', ''))
                 self.assertEqual(process.returncode, 3)
