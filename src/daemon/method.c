@@ -127,6 +127,8 @@ static bool ask(BerthCall *call, const BerthDemand *demand, GError **error)
 {
     bool interactive = sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
 
+    if (call->gone) /* nobody is there to authenticate, and nothing would withdraw the question */
+        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED, "the caller left");
     if (call->granted->len >= BERTH_REQUEST_MAX)
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "what was to be authorized changed meanwhile; try again");
@@ -366,7 +368,8 @@ void berth_calls_drop_sender(BerthDaemon *daemon, const char *sender)
         if (g_strcmp0(sd_bus_message_get_sender(call->message), sender) != 0)
             continue;
         call->gone = true;
-        if (call->retry || call->check || call->in_line)
+        /* what waits in line was sent, maybe by who wants no reply; act looks where that matters */
+        if (call->retry || call->check)
             call_free(call);
     }
 }

@@ -25,11 +25,14 @@ struct BerthTurns {
     BerthTurnFunc work;
     unsigned taken_in;  /* calls since the last turn */
     GQueue lines;       /* of Line, none empty: the first has the next turn */
+    const Line *served; /* whose turn was the last, while it is in the queue */
     GHashTable *by_uid; /* uid → Line */
 };
 
 static void drop_line(BerthTurns *turns, Line *line)
 {
+    if (turns->served == line)
+        turns->served = NULL;
     g_queue_remove(&turns->lines, line);
     g_hash_table_remove(turns->by_uid, GUINT_TO_POINTER(line->uid));
     g_queue_clear(&line->calls);
@@ -47,6 +50,7 @@ static int on_turn(sd_event_source *source, void *userdata)
         return 0;
     call = g_queue_pop_head(&line->calls);
     g_queue_push_tail(&turns->lines, line);
+    turns->served = line;
     if (g_queue_is_empty(&line->calls))
         drop_line(turns, line);
     if (!g_queue_is_empty(&turns->lines))
@@ -97,7 +101,11 @@ void berth_turns_add(BerthTurns *turns, BerthCall *call)
         line->uid = uid;
         g_queue_init(&line->calls);
         g_hash_table_insert(turns->by_uid, GUINT_TO_POINTER(uid), line);
-        g_queue_push_tail(&turns->lines, line);
+        /* not behind who has just been served: that would be two of its calls to wait for */
+        if (turns->served && g_queue_peek_tail(&turns->lines) == turns->served)
+            g_queue_insert_before(&turns->lines, turns->lines.tail, line);
+        else
+            g_queue_push_tail(&turns->lines, line);
     }
     g_queue_push_tail(&line->calls, call);
     call->in_line = true;

@@ -424,6 +424,20 @@ class Withdrawn(UserTestCase):
         self.eventually(lambda: not self.instance.list())
         self.assertTrace(trace)
 
+    def test_nobody_is_asked_for_who_left(self):
+        """Sent and gone before its turn: there would be nothing to withdraw the question later."""
+        path = self.instance.create('demo')
+        for _ in range(20):
+            alice = self.user(ALICE)
+            self.authority.hang()
+            for _ in range(3):
+                alice.begin(path, IF_SANDBOX, 'Remove', 'a{sv}', EMPTY)
+            alice.close()
+            self.eventually(lambda: len(self.authority.cancelled()) ==
+                            len(self.authority.checks()))
+        self.assertEqual(len(self.user(ALICE).list()), 1)
+        self.assertEqual(len(self.authority.checks()), len(self.authority.cancelled()))
+
     def test_a_process_that_is_killed(self):
         self.authority.hang()
         reader, writer = os.pipe()

@@ -2,11 +2,12 @@
 """What a user may have: counted until the memory is really gone, and never for root."""
 
 import os
+import signal
 import unittest
 
 import dbus
 
-from berthtest import ALICE, BOB, IF_SANDBOX, UserTestCase
+from berthtest import ALICE, BOB, BUS_NAME, IF_SANDBOX, UserTestCase, vardict
 
 MIB = 1 << 20
 
@@ -433,6 +434,46 @@ class PendingCalls(QuotaTestCase):
         root = self.user(0)
         for call in [root.begin_create() for _ in range(20)]:
             call.result()
+
+
+class Turns(QuotaTestCase):
+    """Who sends many calls does not hold up who sends few."""
+
+    def test_users_take_turns(self):
+        mine, theirs = self.alice.create(), self.bob.create()
+        order = []
+        with self.instance.signals('org.freedesktop.DBus.Properties',
+                                   'PropertiesChanged') as changed:
+            os.kill(self.instance.daemon.pid, signal.SIGSTOP)  # so that all is there at once
+            try:
+                many = [self.alice.begin(mine, IF_SANDBOX, 'Resize', 'ta{sv}',
+                                         dbus.UInt64(number * MIB), vardict({}))
+                        for number in range(2, 52)]
+                self.alice.bus.get_name_owner(BUS_NAME)  # the bus has them
+                few = self.bob.begin(theirs, IF_SANDBOX, 'Resize', 'ta{sv}', dbus.UInt64(2 * MIB),
+                                     vardict({}))
+                self.bob.bus.get_name_owner(BUS_NAME)
+            finally:
+                os.kill(self.instance.daemon.pid, signal.SIGCONT)
+            while len(order) < 51:
+                path, (_, values, _) = changed()
+                order.append((path, values['ShmSize']))
+        for call in [*many, few]:
+            call.result()
+        self.assertLessEqual(order.index((theirs, 2 * MIB)), 2)
+        # and each one's own are done in the order in which they were sent
+        self.assertEqual([size for path, size in order if path == mine],
+                         [number * MIB for number in range(2, 52)])
+
+    def test_what_was_sent_is_done_although_the_sender_left(self):
+        """As dbus-send does, which does not wait for a reply."""
+        path = self.alice.create()
+        for _ in range(5):
+            self.alice.begin(path, IF_SANDBOX, 'Resize', 'ta{sv}', dbus.UInt64(2 * MIB),
+                             vardict({}))
+        self.alice.begin(path, IF_SANDBOX, 'Remove', 'a{sv}', vardict({}))
+        self.alice.close()
+        self.eventually(lambda: not self.instance.list())
 
 
 if __name__ == '__main__':

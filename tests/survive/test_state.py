@@ -113,7 +113,7 @@ class Rests(StateTestCase):
         identifier = path.rsplit('/', 1)[1]
         os.mkdir(os.path.join(sandbox, '.new-' + 'f' * 32))
         os.mkdir(os.path.join(sandbox, 'e' * 32))
-        os.symlink(f'../{identifier}', os.path.join(sandbox, 'by-name', '.new-demo'))
+        os.symlink(f'../{identifier}', os.path.join(sandbox, 'by-name', '.new-gone'))
         os.symlink('../' + 'd' * 32, os.path.join(sandbox, 'by-name', 'nobody'))
         os.unlink(os.path.join(sandbox, 'by-name', 'demo'))
         self.instance.start()
