@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "oci/hash.h"
 #include "oci/json.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "oci/digest.h"
+#include "base/digest.h"
 #include "oci/mediatype.h"
 #include "oci/platform.h"
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "oci/hash.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -6,8 +6,8 @@
  */
 
 #include "base/error.h"
+#include "base/reference.h"
 #include "oci/descriptor.h"
-#include "oci/reference.h"
 
 #include <stddef.h>
 #include <stdint.h>

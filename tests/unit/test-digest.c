@@ -5,7 +5,7 @@
  */
 
 #include "base/error.h"
-#include "oci/digest.h"
+#include "oci/hash.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "oci/document.h"
+#include "oci/hash.h"
 
 #include <stdarg.h>
 #include <string.h>

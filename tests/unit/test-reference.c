@@ -4,7 +4,7 @@
  */
 
 #include "base/error.h"
-#include "oci/reference.h"
+#include "base/reference.h"
 
 #include <string.h>
 

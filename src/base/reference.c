@@ -6,7 +6,7 @@
  * into its usual form.
  */
 
-#include "oci/reference.h"
+#include "base/reference.h"
 
 #include "base/error.h"
 #include "base/names.h"

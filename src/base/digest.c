@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Digests: their syntax, and the hashing of bytes with libcrypto, which uses the CPU's SHA
- * instructions where GLib does not. A BerthDigest can only be had by checking text or by hashing,
+ * Digests: their syntax. A BerthDigest can only be had by checking text or by hashing (oci/hash.h),
  * so whoever holds one may build a path from it. Nothing here may trust what somebody else says a
  * digest is.
  */
 
-#include "oci/digest.h"
+#include "base/digest.h"
 
 #include "base/error.h"
 #include "base/names.h"
 
-#include <openssl/evp.h>
 #include <string.h>
-
-struct BerthHash {
-    BerthDigestAlgorithm algorithm;
-    EVP_MD_CTX *context;
-};
 
 static const struct {
     const char *name;
     size_t hex_length;
-    const EVP_MD *(*type)(void);
 } algorithms[_BERTH_DIGEST_MAX] = {
-    [BERTH_DIGEST_SHA256] = { "sha256", 64, EVP_sha256 },
-    [BERTH_DIGEST_SHA512] = { "sha512", 128, EVP_sha512 },
+    [BERTH_DIGEST_SHA256] = { "sha256", 64 },
+    [BERTH_DIGEST_SHA512] = { "sha512", 128 },
 };
 
 static BerthDigestAlgorithm find_algorithm(const char *text, const char *colon)
@@ -94,65 +86,4 @@ bool berth_digest_verify(const BerthDigest *expected, const BerthDigest *actual,
                            "%s: expected %s, but its bytes are %s: they were changed on the way or "
                            "at their source; try again, or ask who publishes the image",
                            what, expected->text, actual->text);
-}
-
-BerthHash *berth_hash_new(BerthDigestAlgorithm algorithm, GError **error)
-{
-    g_autoptr(BerthHash) hash = g_new0(BerthHash, 1);
-
-    hash->algorithm = algorithm;
-    hash->context = EVP_MD_CTX_new();
-    if (!hash->context ||
-        EVP_DigestInit_ex(hash->context, algorithms[algorithm].type(), NULL) != 1) {
-        (void)berth_set_error(error, BERTH_ERROR_FAILED, "cannot start %s: libcrypto refuses it",
-                              algorithms[algorithm].name);
-        return NULL;
-    }
-    return g_steal_pointer(&hash);
-}
-
-void berth_hash_free(BerthHash *hash)
-{
-    if (!hash)
-        return;
-    EVP_MD_CTX_free(hash->context);
-    g_free(hash);
-}
-
-bool berth_hash_update(BerthHash *hash, const void *data, size_t length, GError **error)
-{
-    return EVP_DigestUpdate(hash->context, data, length) == 1 ||
-           berth_set_error(error, BERTH_ERROR_FAILED, "cannot go on with %s: libcrypto refuses it",
-                           algorithms[hash->algorithm].name);
-}
-
-bool berth_hash_finish(BerthHash *hash, BerthDigest *digest, GError **error)
-{
-    static const char hex[] = "0123456789abcdef";
-    unsigned char value[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    char *out;
-
-    if (EVP_DigestFinal_ex(hash->context, value, &length) != 1 ||
-        2 * (size_t)length != algorithms[hash->algorithm].hex_length)
-        return berth_set_error(error, BERTH_ERROR_FAILED, "cannot finish %s: libcrypto refuses it",
-                               algorithms[hash->algorithm].name);
-
-    *digest = (BerthDigest){ .algorithm = hash->algorithm };
-    out = g_stpcpy(digest->text, algorithms[hash->algorithm].name);
-    *out++ = ':';
-    for (unsigned i = 0; i < length; i++) {
-        *out++ = hex[value[i] >> 4];
-        *out++ = hex[value[i] & 0xf];
-    }
-    return true;
-}
-
-bool berth_digest_compute(BerthDigestAlgorithm algorithm, const void *data, size_t length,
-                          BerthDigest *digest, GError **error)
-{
-    g_autoptr(BerthHash) hash = berth_hash_new(algorithm, error);
-
-    return hash && berth_hash_update(hash, data, length, error) &&
-           berth_hash_finish(hash, digest, error);
 }
