@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/json.h"
+
 #include <glib.h>
 #include <jansson.h>
 #include <systemd/sd-bus.h>
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
 
 /**
  * ctl_json_read:

@@ -8,9 +8,9 @@
 #include "oci/descriptor.h"
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/names.h"
 #include "oci/hash.h"
-#include "oci/json.h"
 
 #include <inttypes.h>
 #include <string.h>

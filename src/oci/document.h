@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/json.h"
 #include "oci/index.h"
-#include "oci/json.h"
 #include "oci/manifest.h"
 
 #include <glib.h>

@@ -7,8 +7,8 @@
 #include "oci/index.h"
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/names.h"
-#include "oci/json.h"
 
 #define LISTED_MAX 32 /* platforms that a message lists */
 

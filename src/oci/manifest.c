@@ -7,7 +7,7 @@
 #include "oci/manifest.h"
 
 #include "base/error.h"
-#include "oci/json.h"
+#include "base/json.h"
 
 BerthManifest *berth_manifest_from_json(const json_t *root, GError **error)
 {

@@ -7,8 +7,8 @@
 #include "oci/platform.h"
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/names.h"
-#include "oci/json.h"
 
 #include <errno.h>
 #include <string.h>

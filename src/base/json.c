@@ -5,7 +5,7 @@
  * is counted here before. Members are read with their type and bounds or not at all.
  */
 
-#include "oci/json.h"
+#include "base/json.h"
 
 #include "base/error.h"
 #include "base/names.h"

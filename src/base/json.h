@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
+
 /**
  * BerthJsonLimits: how much a document may hold. The parsed form of JSON is far larger than its
  * text (an empty object takes about 300 bytes), so that the length of the text alone bounds little.
