@@ -37,6 +37,7 @@ SUITES = {
     'unit': ('asan', 120),
     'bus': ('asan', 300),
     'kernel': ('asan', 300),
+    'settings': ('asan', 300),
     'access': ('asan', 300),
     'survive': ('asan', 600),
     'ctl': ('asan', 300),

@@ -11,6 +11,7 @@
 #define BERTH_IF_MANAGER    BERTH_BUS_NAME ".Manager"
 #define BERTH_IF_SANDBOXES  BERTH_BUS_NAME ".Sandboxes"
 #define BERTH_IF_SANDBOX    BERTH_BUS_NAME ".Sandbox"
+#define BERTH_IF_REGISTRIES BERTH_BUS_NAME ".Registries"
 #define BERTH_ACTION_PREFIX "org.berthd.berth1."
 
 #define BERTH_ID_LENGTH     32 /* lower-case hex digits of a sandbox ID */

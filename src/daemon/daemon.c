@@ -19,6 +19,13 @@ static void log_warnings(const GPtrArray *warnings)
                         (const char *)warnings->pdata[i]);
 }
 
+void berth_daemon_drop_settings(BerthDaemon *daemon)
+{
+    g_clear_pointer(&daemon->settings, berth_settings_unref);
+    g_clear_pointer(&daemon->declared, g_ptr_array_unref);
+    g_clear_pointer(&daemon->registries, berth_registries_unref);
+}
+
 bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
 {
     g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
@@ -31,6 +38,7 @@ bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
                                        daemon->mode_option_by };
     g_autoptr(BerthSettings) settings = NULL;
     g_autoptr(GPtrArray) declared = NULL;
+    g_autoptr(BerthRegistries) registries = NULL;
     uint64_t memory;
 
     if (!berth_machine_memory(&memory, error))
@@ -41,10 +49,13 @@ bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
     declared = berth_declared_load(directories, memory, warnings, error);
     if (!declared || !berth_declared_check(settings, declared, error))
         return false;
+    registries = berth_registries_load(directories, warnings, error);
+    if (!registries)
+        return false;
     log_warnings(warnings);
-    berth_settings_unref(daemon->settings);
-    g_clear_pointer(&daemon->declared, g_ptr_array_unref);
+    berth_daemon_drop_settings(daemon);
     daemon->settings = g_steal_pointer(&settings);
+    daemon->registries = g_steal_pointer(&registries);
     daemon->declared = g_steal_pointer(&declared);
     return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ipc/vault.h"
+#include "settings/registries.h"
 #include "settings/settings.h"
 
 #include <glib.h>
@@ -20,17 +21,18 @@ typedef struct {
     sd_event *event;
     sd_bus *bus;
     BerthVault *vault;
-    BerthSettings *settings;    /* in force */
-    GPtrArray *declared;        /* (element-type BerthDeclared) of sandboxes.d, in force */
-    BerthSandboxes *sandboxes;  /* every sandbox, see sandboxes.h */
-    BerthTurns *turns;          /* calls of users that wait for theirs, see turns.h */
-    BerthUsers *users;          /* what each user has, see users.h */
-    BerthCallers *callers;      /* who is at the other end, see caller.h */
-    BerthIdle *idle;            /* see idle.h */
-    GQueue calls;               /* calls that wait for something, see method.h */
-    bool serving;               /* the objects are on the bus: changes are announced */
-    const char *mode_option;    /* value of --default-ipc-mode, or NULL */
-    const char *mode_option_by; /* which of its two names was used */
+    BerthSettings *settings;     /* in force */
+    GPtrArray *declared;         /* (element-type BerthDeclared) of sandboxes.d, in force */
+    BerthRegistries *registries; /* of registries.d, in force */
+    BerthSandboxes *sandboxes;   /* every sandbox, see sandboxes.h */
+    BerthTurns *turns;           /* calls of users that wait for theirs, see turns.h */
+    BerthUsers *users;           /* what each user has, see users.h */
+    BerthCallers *callers;       /* who is at the other end, see caller.h */
+    BerthIdle *idle;             /* see idle.h */
+    GQueue calls;                /* calls that wait for something, see method.h */
+    bool serving;                /* the objects are on the bus: changes are announced */
+    const char *mode_option;     /* value of --default-ipc-mode, or NULL */
+    const char *mode_option_by;  /* which of its two names was used */
 } BerthDaemon;
 
 /**
@@ -40,8 +42,11 @@ typedef struct {
 const char *berth_daemon_bus_id(const BerthDaemon *daemon);
 
 /**
- * berth_daemon_load_settings: reads settings and declared sandboxes of @daemon and puts them into
- * force, all or nothing; the environment says where they lie. Warnings are logged.
+ * berth_daemon_load_settings: reads settings, declared sandboxes and registries of @daemon and puts
+ * them into force, all or nothing; the environment says where they lie. Warnings are logged.
  * @error: BERTH_ERROR_SETTINGS_INVALID; then what is in force is kept
  */
 bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error);
+
+/** berth_daemon_drop_settings: releases what berth_daemon_load_settings() put into force. */
+void berth_daemon_drop_settings(BerthDaemon *daemon);

@@ -297,6 +297,8 @@ static bool take_name(BerthDaemon *daemon, GError **error)
     if (r >= 0)
         r = berth_sandbox_register(daemon);
     if (r >= 0)
+        r = berth_registries_register(daemon);
+    if (r >= 0)
         r = berth_log_control_register(daemon);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot register the objects");
@@ -371,8 +373,7 @@ static void stop(BerthDaemon *daemon)
     berth_users_free(daemon->users);
     sd_bus_flush_close_unref(daemon->bus);
     berth_vault_close(daemon->vault);
-    berth_settings_unref(daemon->settings);
-    g_ptr_array_unref(daemon->declared);
+    berth_daemon_drop_settings(daemon);
     sd_event_unref(daemon->event);
 }
 
@@ -444,8 +445,7 @@ static int serve(const Options *options)
         return EXIT_FAILURE;
     }
     if (options->check_config) {
-        berth_settings_unref(daemon.settings);
-        g_ptr_array_unref(daemon.declared);
+        berth_daemon_drop_settings(&daemon);
         return EXIT_SUCCESS;
     }
     runtime = make_runtime(&error);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "daemon/entries.h"
 #include "daemon/objects.h"
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -33,14 +34,31 @@ static int get_shm_size(sd_bus *bus, const char *path, const char *interface, co
     return sd_bus_message_append(reply, "t", daemon->settings->default_shm_size);
 }
 
-/* Registries is empty until there are settings per registry. */
-static void announce(BerthDaemon *daemon)
+static int emit_settings(BerthDaemon *daemon, BerthRegistries *before)
 {
     const BerthSettings *settings = daemon->settings;
-    int r = sd_bus_emit_signal(
-        daemon->bus, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER, "SettingsChanged", "a{sv}", 3,
-        "DefaultIpcMode", "s", berth_ipc_mode_to_string(settings->default_ipc_mode),
-        "DefaultShmSize", "t", settings->default_shm_size, "Registries", "as", 0);
+    g_auto(GStrv) changed = berth_registries_changed(before, daemon->registries);
+    BERTH_AUTO_MESSAGE *signal = NULL;
+    int r = sd_bus_message_new_signal(daemon->bus, &signal, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER,
+                                      "SettingsChanged");
+
+    if (r >= 0)
+        r = sd_bus_message_open_container(signal, 'a', "{sv}");
+    if (r >= 0)
+        r = sd_bus_message_append(signal, "{sv}{sv}", "DefaultIpcMode", "s",
+                                  berth_ipc_mode_to_string(settings->default_ipc_mode),
+                                  "DefaultShmSize", "t", settings->default_shm_size);
+    if (r >= 0)
+        r = berth_entry_strv(signal, "Registries", changed);
+    if (r >= 0)
+        r = sd_bus_message_close_container(signal);
+    return r < 0 ? r : sd_bus_send(NULL, signal, NULL);
+}
+
+/* @before: what was in force: the signal names the registries whose settings changed. */
+static void announce(BerthDaemon *daemon, BerthRegistries *before)
+{
+    int r = emit_settings(daemon, before);
 
     if (r >= 0)
         r = sd_bus_emit_properties_changed(daemon->bus, BERTH_OBJECT_ROOT, BERTH_IF_MANAGER,
@@ -53,6 +71,7 @@ bool berth_manager_reload(BerthDaemon *daemon, BerthDeclaredDone done, void *use
                           GError **error)
 {
     g_autoptr(GPtrArray) before = g_ptr_array_ref(daemon->declared);
+    g_autoptr(BerthRegistries) registries = berth_registries_ref(daemon->registries);
     g_autoptr(GError) failure = NULL;
 
     if (!berth_daemon_load_settings(daemon, &failure)) {
@@ -62,7 +81,7 @@ bool berth_manager_reload(BerthDaemon *daemon, BerthDeclaredDone done, void *use
         return false;
     }
     berth_log_event(LOG_INFO, BERTH_MESSAGE_SETTINGS_CHANGED, NULL, "settings read again");
-    announce(daemon);
+    announce(daemon, registries);
     berth_declared_report_dropped(daemon, before);
     berth_declared_apply(daemon, done, userdata);
     return true;

@@ -13,6 +13,7 @@
 int berth_manager_register(BerthDaemon *daemon);     /* manager.c */
 int berth_sandboxes_register(BerthDaemon *daemon);   /* sandboxes-methods.c */
 int berth_sandbox_register(BerthDaemon *daemon);     /* sandbox-methods.c */
+int berth_registries_register(BerthDaemon *daemon);  /* registries.c */
 int berth_log_control_register(BerthDaemon *daemon); /* log-control.c */
 
 /**

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "settings/registries.h"
+
 #include <glib.h>
 #include <stdbool.h>
-
-#define BERTH_CREDENTIALS_FILE_MAX 65536 /* bytes of an auth.json */
 
 /**
  * BerthCredentials: what an auth.json says for one repository. Either user and password, or a

@@ -31,7 +31,8 @@
  *                               the name that the group names: with Location=other/x in the group
  *                               h/team, h/team/app is other/x/app. Not followed further; what is in
  *                               force stays that of the name that was asked for
- *   Mirrors=                    list of host[:port][/prefix] to read from first, in this order. The
+ *   Mirrors=                    list of at most 32 host[:port][/prefix] to read from first, in this
+ *                               order. The
  *                               name is replaced as with Location; what is in force for a mirror is
  *                               looked up under its own name
  *   MirrorsFor=all              all, tags or digests: which reads go to mirrors
@@ -70,6 +71,9 @@
  * An unknown group or key is a warning; a malformed name or value an error that names file and
  * line, and then nothing takes effect.
  */
+
+#define BERTH_CREDENTIALS_FILE_MAX 65536 /* bytes of an auth.json */
+#define BERTH_MIRRORS_MAX          32    /* of one Mirrors= */
 
 /** BerthRegistryKeyId: every key of registries.d, in the order of the contract. */
 typedef enum {
@@ -202,6 +206,7 @@ typedef struct {
     GArray *pinned;          /* BerthAddress: where not empty, a value holds only for these, and
                                 the connection must go to one of them and to no other */
     bool provisional;        /* addresses were needed and not given; see the lookup */
+    bool unresolved;         /* addresses were needed and there were none */
 } BerthRegistrySettings;
 
 /** berth_registry_settings_free: @settings: (nullable) */

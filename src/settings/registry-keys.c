@@ -211,7 +211,10 @@ static bool parse_list(const BerthRegistryKey *key, const char *text, ParseEntry
 static bool parse_mirrors(const BerthRegistryKey *key, const char *text, void *field,
                           GError **error)
 {
-    return parse_list(key, text, parse_mirror, field, error);
+    if (!parse_list(key, text, parse_mirror, field, error))
+        return false;
+    return g_strv_length(*(char ***)field) <= BERTH_MIRRORS_MAX ||
+           invalid(error, key, text, "name at most 32 mirrors");
 }
 
 static bool parse_url_hosts(const BerthRegistryKey *key, const char *text, void *field,

@@ -329,6 +329,7 @@ BerthRegistrySettings *berth_registries_lookup(BerthRegistries *registries,
         query.addresses = *addresses;
     else
         settings->provisional = needs_addresses(&query);
+    settings->unresolved = query.addresses.count == 0 && needs_addresses(&query);
 
     for (int id = 0; id < _BERTH_REGISTRY_KEY_MAX; id++) {
         Choice choice = choose_value(&query, id);

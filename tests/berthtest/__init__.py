@@ -6,8 +6,8 @@ rearranged. Run single modules with `tests/run SUITE -k NAME`; by hand, with `PY
 BERTH_BUILD=build/asan /usr/bin/python3 -m unittest tests/bus/test_sandboxes.py`.
 """
 
-from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_SANDBOX, IF_SANDBOXES, ROOT_PATH,
-                    take_fds, vardict)
+from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
+                    IF_SANDBOXES, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .ctl import CtlTestCase
 from .instance import Instance
@@ -20,8 +20,8 @@ from . import syscalls
 
 __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'CAROL', 'Calls', 'CtlTestCase', 'DEADLINE', 'ERROR',
-    'IF_MANAGER', 'IF_SANDBOX', 'IF_SANDBOXES', 'Instance', 'InstanceTestCase', 'Member',
-    'MemberError', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'User', 'UserTestCase', 'effective',
-    'gid_of_name', 'inside_vault', 'look_into_vault', 'mounts_below', 'name_of_uid',
+    'IF_MANAGER', 'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'Instance', 'InstanceTestCase',
+    'Member', 'MemberError', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'User', 'UserTestCase',
+    'effective', 'gid_of_name', 'inside_vault', 'look_into_vault', 'mounts_below', 'name_of_uid',
     'namespace_references', 'parse_mountinfo', 'syscalls', 'take_fds', 'vardict',
 ]

@@ -7,6 +7,7 @@ import dbus.types
 BUS_NAME = 'org.berthd.Berth1'
 ROOT_PATH = '/org/berthd/Berth1'
 IF_MANAGER = BUS_NAME + '.Manager'
+IF_REGISTRIES = BUS_NAME + '.Registries'
 IF_SANDBOXES = BUS_NAME + '.Sandboxes'
 IF_SANDBOX = BUS_NAME + '.Sandbox'
 ERROR = BUS_NAME + '.Error.'
@@ -26,6 +27,13 @@ class Calls:
 
     def manager(self, method, signature='', *args, **kwargs):
         return self.call(ROOT_PATH, IF_MANAGER, method, signature, *args, **kwargs)
+
+    def registries(self, method, signature, *args, **kwargs):
+        return self.call(ROOT_PATH, IF_REGISTRIES, method, signature, *args, **kwargs)
+
+    def registry(self, name):
+        """Returns: what is in force for it."""
+        return self.registries('GetSettings', 's', name)
 
     def create(self, name='', **options):
         """Returns: the object path. Options by their D-Bus names; plain Python values do."""

@@ -51,10 +51,12 @@ class InstanceTestCase(BerthTestCase):
     """self.instance: one instance per test, with the settings of the class."""
 
     settings = None
+    registries = None
     args = ()
 
     def setUp(self):
-        self.instance = self.new_instance(settings=self.settings, args=self.args)
+        self.instance = self.new_instance(settings=self.settings, registries=self.registries,
+                                          args=self.args)
         self._children = len(self.instance.children())
 
     def settled(self):

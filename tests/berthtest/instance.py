@@ -59,13 +59,14 @@ def build_directory():
 
 
 class Instance(Calls):
-    """settings: text of berth.conf; dropins, sandboxes: {file name: text}; args: of berthd.
+    """settings: text of berth.conf; dropins, registries, sandboxes: {file name: text}, registries
+    also the text of one file; args: of berthd.
 
     bus_config: instead of BUS_CONFIG; {socket} stands for where the bus listens.
     """
 
-    def __init__(self, settings=None, dropins=None, sandboxes=None, args=(), start=True,
-                 environment=None, bus_config=BUS_CONFIG):
+    def __init__(self, settings=None, dropins=None, registries=None, sandboxes=None, args=(),
+                 start=True, environment=None, bus_config=BUS_CONFIG):
         self.build = build_directory()
         self.directory = tempfile.mkdtemp(prefix='i', dir=os.environ.get('BERTH_TEST_TMP', '/tmp'))
         os.chmod(self.directory, 0o755)  # members of other users reach the bus
@@ -88,6 +89,10 @@ class Instance(Calls):
             self.write_settings('berth.conf', settings)
         for name, text in (dropins or {}).items():
             self.write_settings(f'berth.conf.d/{name}', text)
+        if isinstance(registries, str):
+            registries = {'test.conf': registries}
+        for name, text in (registries or {}).items():
+            self.write_settings(f'registries.d/{name}', text)
         for name, text in (sandboxes or {}).items():
             self.write_settings(f'sandboxes.d/{name}', text)
         try:
@@ -133,6 +138,7 @@ class Instance(Calls):
             'CONFIGURATION_DIRECTORY': self.configuration,
             'STATE_DIRECTORY': self.state,
             'RUNTIME_DIRECTORY': self.runtime,
+            'BERTH_CERTS_DIRECTORIES': self.path('certs.d'),
             'DBUS_SYSTEM_BUS_ADDRESS': self.address,
             'ASAN_OPTIONS': f'halt_on_error=1:exitcode=99:detect_leaks=1:log_path={reports}:'
                             'detect_stack_use_after_return=1:strict_string_checks=1',

@@ -6,7 +6,7 @@ import os
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from berthtest import IF_MANAGER, IF_SANDBOX, IF_SANDBOXES, InstanceTestCase, ROOT_PATH
+from berthtest import IF_MANAGER, IF_REGISTRIES, IF_SANDBOX, IF_SANDBOXES, InstanceTestCase, ROOT_PATH
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -73,14 +73,14 @@ class Introspection(InstanceTestCase):
                 self.assertEqual(running[name], files[name])
 
     def test_root(self):
-        self.assertSame(ROOT_PATH, {IF_MANAGER, IF_SANDBOXES})
+        self.assertSame(ROOT_PATH, {IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES})
         self.assertIn('org.freedesktop.DBus.ObjectManager', interfaces(self.introspect(ROOT_PATH)))
 
     def test_sandbox(self):
         self.assertSame(self.instance.create(), {IF_SANDBOX})
 
     def test_every_described_interface_is_served(self):
-        self.assertEqual(set(from_files()), {IF_MANAGER, IF_SANDBOXES, IF_SANDBOX})
+        self.assertEqual(set(from_files()), {IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES, IF_SANDBOX})
 
     def test_child_nodes(self):
         path = self.instance.create()
