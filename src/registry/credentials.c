@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/names.h"
-#include "settings/registry-name.h"
-#include "settings/userinfo.h"
+#include "base/registry-name.h"
+#include "base/userinfo.h"
 
 #include <string.h>
 

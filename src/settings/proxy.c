@@ -6,7 +6,7 @@
 
 #include "settings/proxy.h"
 
-#include "settings/registry-name.h"
+#include "base/registry-name.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "settings/address.h"
-#include "settings/registry-name.h"
+#include "base/address.h"
+#include "base/registry-name.h"
 
 #include <glib.h>
 #include <stdbool.h>

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "base/size.h"
+#include "base/userinfo.h"
 #include "settings/duration.h"
 #include "settings/proxy.h"
-#include "settings/userinfo.h"
 
 #include <errno.h>
 #include <inttypes.h>

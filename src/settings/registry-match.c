@@ -6,9 +6,9 @@
  * resolve a name, and when in doubt it must be on the side of the rule that refuses.
  */
 
+#include "base/userinfo.h"
 #include "settings/registries-internal.h"
 #include "settings/registry-keys.h"
-#include "settings/userinfo.h"
 
 #include <string.h>
 

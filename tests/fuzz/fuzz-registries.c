@@ -6,11 +6,11 @@
  */
 
 #include "base/error.h"
+#include "base/userinfo.h"
 #include "settings/duration.h"
 #include "settings/reader.h"
 #include "settings/registries.h"
 #include "settings/registry-keys.h"
-#include "settings/userinfo.h"
 
 #include <stddef.h>
 #include <stdint.h>

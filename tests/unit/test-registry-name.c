@@ -5,10 +5,10 @@
  */
 
 #include "base/error.h"
+#include "base/registry-name.h"
+#include "base/userinfo.h"
 #include "settings/duration.h"
 #include "settings/proxy.h"
-#include "settings/registry-name.h"
-#include "settings/userinfo.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -4,7 +4,7 @@
  * too, so nothing is parsed here: everything that could be userinfo goes.
  */
 
-#include "settings/userinfo.h"
+#include "base/userinfo.h"
 
 #include <glib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * resolve a name.
  */
 
-#include "settings/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -6,11 +6,11 @@
  * malformed one could mean.
  */
 
-#include "settings/registry-name.h"
+#include "base/registry-name.h"
 
 #include "base/error.h"
 #include "base/names.h"
-#include "settings/userinfo.h"
+#include "base/userinfo.h"
 
 #include <string.h>
 
