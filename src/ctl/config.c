@@ -11,6 +11,7 @@
 #include "ctl/report.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The order is the service's, which is that of the documentation. */
 static void print_settings(const Ctl *ctl, const json_t *rows)
@@ -33,7 +34,7 @@ static void print_settings(const Ctl *ctl, const json_t *rows)
     ctl_table_print(ctl, table, "settings");
 }
 
-int ctl_verb_config(Ctl *ctl)
+static int show_config(Ctl *ctl)
 {
     CTL_AUTO_MESSAGE *reply = NULL;
     g_autoptr(json_t) rows = NULL;
@@ -50,6 +51,19 @@ int ctl_verb_config(Ctl *ctl)
     else
         ctl_print_json(ctl, rows);
     return EXIT_SUCCESS;
+}
+
+int ctl_verb_config(Ctl *ctl)
+{
+    if (ctl->n_operands == 0)
+        return show_config(ctl);
+    if (strcmp(ctl->operands[0], "import-docker") != 0)
+        return ctl_usage(ctl, "unknown operation '%s' of config; there is import-docker FILE",
+                         ctl->operands[0]);
+    if (ctl->n_operands < 2)
+        return ctl_usage(ctl,
+                         "name the file: berthctl config import-docker /etc/docker/daemon.json");
+    return ctl_import_docker(ctl, ctl->operands[1]);
 }
 
 int ctl_verb_reload(Ctl *ctl)

@@ -51,6 +51,10 @@ int ctl_verb_remove(Ctl *ctl);
 int ctl_verb_resize(Ctl *ctl);
 int ctl_verb_publish(Ctl *ctl);
 int ctl_verb_unpublish(Ctl *ctl);
+int ctl_verb_registry(Ctl *ctl);
 int ctl_verb_config(Ctl *ctl);
 int ctl_verb_reload(Ctl *ctl);
 int ctl_verb_monitor(Ctl *ctl);
+
+/** ctl_import_docker: `config import-docker`: makes settings files of the daemon.json at @path. */
+int ctl_import_docker(Ctl *ctl, const char *path);
