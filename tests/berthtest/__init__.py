@@ -1,27 +1,44 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What Berth's tests stand on: private instances of the service, member processes, leftovers.
+"""What Berth's tests stand on: private instances of the service, member processes, leftovers,
+registries and what goes wrong with them.
 
 A test module imports the names below and nothing of the modules behind them, so that these can be
 rearranged. Run single modules with `tests/run SUITE -k NAME`; by hand, with `PYTHONPATH=tests
 BERTH_BUILD=build/asan /usr/bin/python3 -m unittest tests/bus/test_sandboxes.py`.
+
+What talks HTTP lies in modules of which the first paragraph says how each is used: registry.py,
+tokens.py (a token server), proxy.py and faults.py (faults.Cut, faults.Status, …), urls.py (for
+foreign layers), forward.py (a proxy that clients are told of), tls.py, images.py, client.py, skopeo.py.
 """
 
+from . import faults, images, syscalls
 from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
                     IF_SANDBOXES, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
+from .client import RegistryClient, RegistryError
 from .ctl import CtlTestCase
+from .forward import ForwardProxy
+from .images import Blob, FileLayer, Image, Index, Layer, NONDISTRIBUTABLE, write_layout
 from .instance import Instance
 from .leftovers import (inside_vault, look_into_vault, mounts_below, namespace_references,
                         parse_mountinfo)
 from .member import Member, MemberError
 from .polkit import Polkit
+from .proxy import FaultProxy, has
+from .registry import Registry
+from .skopeo import skopeo, skopeo_pull, skopeo_push
+from .tls import CA
+from .tokens import TokenServer
+from .urls import UrlServer
 from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name, name_of_uid
-from . import syscalls
 
 __all__ = [
-    'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'CAROL', 'Calls', 'CtlTestCase', 'DEADLINE', 'ERROR',
-    'IF_MANAGER', 'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'Instance', 'InstanceTestCase',
-    'Member', 'MemberError', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'User', 'UserTestCase',
-    'effective', 'gid_of_name', 'inside_vault', 'look_into_vault', 'mounts_below', 'name_of_uid',
-    'namespace_references', 'parse_mountinfo', 'syscalls', 'take_fds', 'vardict',
+    'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'Blob', 'CA', 'CAROL', 'Calls', 'CtlTestCase',
+    'DEADLINE', 'ERROR', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_MANAGER', 'IF_REGISTRIES',
+    'IF_SANDBOX', 'IF_SANDBOXES', 'Image', 'Index', 'Instance', 'InstanceTestCase', 'Layer',
+    'Member', 'MemberError', 'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race',
+    'Registry', 'RegistryClient', 'RegistryError', 'TokenServer', 'UrlServer', 'User',
+    'UserTestCase', 'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault',
+    'look_into_vault', 'mounts_below', 'name_of_uid', 'namespace_references', 'parse_mountinfo',
+    'skopeo', 'skopeo_pull', 'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
 ]

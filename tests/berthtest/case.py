@@ -41,6 +41,23 @@ class BerthTestCase(unittest.TestCase):
         self.addCleanup(instance.close)
         return instance
 
+    def serve(self, server):
+        """server: a Registry, FaultProxy, UrlServer, TokenServer, CA, … that is closed at the end of
+        the test, the last made first. Returns: it.
+        """
+        self.addCleanup(server.close)
+        return server
+
+    def eventually(self, function, seconds=DEADLINE):
+        """Waits until function returns something true. Returns: that."""
+        deadline = time.monotonic() + seconds
+        while True:
+            result = function()
+            if result:
+                return result
+            self.assertLess(time.monotonic(), deadline, f'still not: {function}')
+            select.select([], [], [], 0.005)
+
     def member(self, *args, **kwargs):
         member = Member(*args, **kwargs)
         self.addCleanup(member.close)
@@ -113,16 +130,6 @@ class InstanceTestCase(BerthTestCase):
         self.addCleanup(polkit.close)
         polkit.answer(**answers)
         return polkit
-
-    def eventually(self, function, seconds=DEADLINE):
-        """Waits until function returns something true. Returns: that."""
-        deadline = time.monotonic() + seconds
-        while True:
-            result = function()
-            if result:
-                return result
-            self.assertLess(time.monotonic(), deadline, f'still not: {function}')
-            select.select([], [], [], 0.005)
 
 
 class UserTestCase(InstanceTestCase):

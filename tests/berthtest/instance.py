@@ -12,7 +12,6 @@ import glob
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -44,10 +43,6 @@ BUS_CONFIG = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 '''
-
-
-def _die_with_parent():
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def build_directory():
@@ -157,7 +152,7 @@ class Instance(Calls):
             self._bus_daemon = subprocess.Popen(
                 ['dbus-daemon', f'--config-file={config}', '--nofork', '--nopidfile',
                  '--nosyslog', f'--print-address={tell}'], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, pass_fds=[tell], preexec_fn=_die_with_parent)
+                stderr=log, pass_fds=[tell], preexec_fn=syscalls.die_with_parent)
         os.close(tell)
         with os.fdopen(ready, 'rb') as pipe:
             if not pipe.readline():
@@ -250,7 +245,7 @@ class Instance(Calls):
         fds: become 3, 4, … in there.
         """
         def prepare():
-            _die_with_parent()
+            syscalls.die_with_parent()
             # out of the way first: one may be another's target
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds]
             for number, fd in enumerate(high, 3):
@@ -277,7 +272,7 @@ class Instance(Calls):
             command = (self.tool(command[0]), *command[1:])
         done = subprocess.run(command, env={**self.environment(), **environment}, text=True,
                               input=input if input is not None else '', capture_output=True,
-                              timeout=timeout, preexec_fn=_die_with_parent, check=False)
+                              timeout=timeout, preexec_fn=syscalls.die_with_parent, check=False)
         if check and done.returncode != 0:
             raise AssertionError(f'{" ".join(command)} ended with {done.returncode}:\n'
                                  f'{done.stdout}{done.stderr}\n{self.logs()}')

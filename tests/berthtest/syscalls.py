@@ -8,6 +8,7 @@ else goes through libc by name.
 import ctypes
 import fcntl
 import os
+import signal
 import struct
 
 CLONE_NEWNS = 0x00020000
@@ -142,6 +143,11 @@ class SharedMemory:
 
     def remove(self):
         _check(_libc.shmctl(self.id, IPC_RMID, None))
+
+
+def die_with_parent():
+    """For preexec_fn: the process is killed when the thread that started it is gone."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def mq_open(name, create=False):
