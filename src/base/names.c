@@ -76,7 +76,7 @@ static bool is_plain(gunichar c)
            type != G_UNICODE_PARAGRAPH_SEPARATOR;
 }
 
-char *berth_quote(const char *text)
+char *berth_quote_long(const char *text, size_t max)
 {
     g_autofree char *valid = NULL;
     GString *out = g_string_new(NULL);
@@ -85,7 +85,7 @@ char *berth_quote(const char *text)
      * Cut first, so that a huge text is not copied. No character becomes shorter below, so one that
      * the cut broke lies behind what is shown.
      */
-    valid = g_utf8_make_valid(text, (gssize)strnlen(text, QUOTE_MAX + UTF8_MAX));
+    valid = g_utf8_make_valid(text, (gssize)strnlen(text, max + UTF8_MAX));
     for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
         size_t shown = out->len;
@@ -94,11 +94,16 @@ char *berth_quote(const char *text)
             g_string_append_unichar(out, c);
         else
             g_string_append_printf(out, "\\u%04x", c);
-        if (out->len > QUOTE_MAX) {
+        if (out->len > max) {
             g_string_truncate(out, shown);
             g_string_append(out, "…");
             break;
         }
     }
     return g_string_free(out, FALSE);
+}
+
+char *berth_quote(const char *text)
+{
+    return berth_quote_long(text, QUOTE_MAX);
 }

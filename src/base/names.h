@@ -8,10 +8,12 @@
 #define BERTH_BUS_NAME      "org.berthd.Berth1"
 #define BERTH_OBJECT_ROOT   "/org/berthd/Berth1"
 #define BERTH_SANDBOX_PATH  BERTH_OBJECT_ROOT "/sandbox"
+#define BERTH_WORKER_PATH   BERTH_OBJECT_ROOT "/worker"
 #define BERTH_IF_MANAGER    BERTH_BUS_NAME ".Manager"
 #define BERTH_IF_SANDBOXES  BERTH_BUS_NAME ".Sandboxes"
 #define BERTH_IF_SANDBOX    BERTH_BUS_NAME ".Sandbox"
 #define BERTH_IF_REGISTRIES BERTH_BUS_NAME ".Registries"
+#define BERTH_IF_WORKER     BERTH_BUS_NAME ".Worker"
 #define BERTH_ACTION_PREFIX "org.berthd.berth1."
 
 #define BERTH_ID_LENGTH     32 /* lower-case hex digits of a sandbox ID */
@@ -54,3 +56,9 @@ bool berth_sandbox_ref_parse(const char *text, BerthSandboxRef *ref, GError **er
  *   200 bytes and then an ellipsis.
  */
 char *berth_quote(const char *text);
+
+/**
+ * berth_quote_long: as berth_quote(), for a whole message that somebody else wrote.
+ * @max: bytes at most, before the ellipsis
+ */
+char *berth_quote_long(const char *text, size_t max);

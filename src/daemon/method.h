@@ -4,7 +4,7 @@
 #include "daemon/access.h"
 #include "daemon/caller.h"
 #include "daemon/daemon.h"
-#include "daemon/options.h"
+#include "base/options.h"
 #include "daemon/polkit.h"
 
 typedef struct BerthMethod BerthMethod;

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "bus-fixture.h"
-#include "daemon/options.h"
+#include "base/options.h"
 
 #include <fcntl.h>
 #include <string.h>

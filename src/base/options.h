@@ -11,13 +11,17 @@
  *
  * Types and what they are stored as at @offset of the target:
  *   "s" char *, "b" bool, "t" uint64_t, "u" uint32_t, "as" GStrv, "a{ss}" GHashTable * of strings,
- *   "h" int, a duplicate with close-on-exec. All owned by the target, which starts zeroed, "h" at
- * -1.
+ *   "a{sas}" GHashTable * of GStrv, "h" int, a duplicate with close-on-exec, "aa{sv}" GPtrArray *
+ *   of structures that @rows describes. All owned by the target, which starts zeroed, "h" at -1;
+ *   see berth_options_init() and berth_options_clear().
  */
-typedef struct {
+typedef struct BerthOption {
     const char *key;
     const char *type;
     size_t offset;
+    bool required;                  /* an error without it */
+    const struct BerthOption *rows; /* with "aa{sv}": the keys of each */
+    size_t row_size;                /* and the size of its structure */
 } BerthOption;
 
 /**
@@ -26,13 +30,20 @@ typedef struct {
  * @options: the known keys, at most 32
  * @target: structure to fill
  * @seen: (out) (optional): bit n is set when @options[n] was given
- * @error: BERTH_ERROR_INVALID_ARGS naming the key that is unknown, given twice or of another type;
+ * @error: BERTH_ERROR_INVALID_ARGS naming the key that is unknown, given twice, missing or of
+ *   another type;
  *   BERTH_ERROR_INVALID_OPTION when its value is far too large
  *
  * On failure @target may be partly filled; its owner clears it.
  */
 bool berth_options_read(sd_bus_message *message, const BerthOption *options, void *target,
                         uint32_t *seen, GError **error);
+
+/** berth_options_init: @target: zeroed; its descriptors become -1. */
+void berth_options_init(const BerthOption *options, void *target);
+
+/** berth_options_clear: frees all that berth_options_read() put into @target. */
+void berth_options_clear(const BerthOption *options, void *target);
 
 /**
  * berth_dictionary_read:

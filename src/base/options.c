@@ -5,9 +5,10 @@
  * what a value means is the method's business.
  */
 
-#include "daemon/options.h"
+#include "base/options.h"
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/names.h"
 
 #include <errno.h>
@@ -95,6 +96,70 @@ static bool read_fd(sd_bus_message *message, int *target, GError **error)
     return true;
 }
 
+/* `a{sas}`: names, each with a list */
+static bool read_lists(sd_bus_message *message, const char *what, GHashTable **target,
+                       GError **error)
+{
+    g_autoptr(GHashTable) table =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_strfreev);
+    const char *name;
+    int r = sd_bus_message_enter_container(message, 'a', "{sas}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sas")) > 0) {
+        g_auto(GStrv) list = NULL;
+
+        r = sd_bus_message_read_basic(message, 's', &name);
+        if (r < 0)
+            break;
+        if (!check_text(what, name, error) ||
+            !check_count(what, g_hash_table_size(table) + 1, error) ||
+            !read_strings(message, what, &list, error))
+            return false;
+        g_hash_table_insert(table, g_strdup(name), g_steal_pointer(&list));
+        r = sd_bus_message_exit_container(message);
+    }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    if (r < 0)
+        return set_malformed(error, r);
+    *target = g_steal_pointer(&table);
+    return true;
+}
+
+static void free_rows(const BerthOption *option, GPtrArray *rows)
+{
+    for (guint i = 0; rows && i < rows->len; i++) {
+        berth_options_clear(option->rows, rows->pdata[i]);
+        g_free(rows->pdata[i]);
+    }
+    if (rows)
+        g_ptr_array_unref(rows);
+}
+
+static bool read_rows(sd_bus_message *message, const BerthOption *option, GPtrArray **target,
+                      GError **error)
+{
+    int r = sd_bus_message_enter_container(message, 'a', "a{sv}");
+
+    if (r < 0)
+        return set_malformed(error, r);
+    *target = g_ptr_array_new();
+    while ((r = sd_bus_message_at_end(message, false)) == 0) {
+        void *row;
+
+        if (!check_count(option->key, (*target)->len + 1, error))
+            return false;
+        row = g_malloc0(option->row_size);
+        berth_options_init(option->rows, row);
+        g_ptr_array_add(*target, row);
+        if (!berth_options_read(message, option->rows, row, NULL, error))
+            return false;
+    }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    return r >= 0 || set_malformed(error, r);
+}
+
 static bool read_value(sd_bus_message *message, const BerthOption *option, void *target,
                        GError **error)
 {
@@ -110,6 +175,10 @@ static bool read_value(sd_bus_message *message, const BerthOption *option, void 
         return read_strings(message, option->key, target, error);
     if (g_str_equal(option->type, "a{ss}"))
         return berth_dictionary_read(message, option->key, target, error);
+    if (g_str_equal(option->type, "a{sas}"))
+        return read_lists(message, option->key, target, error);
+    if (g_str_equal(option->type, "aa{sv}"))
+        return read_rows(message, option, target, error);
     if (g_str_equal(option->type, "h"))
         return read_fd(message, target, error);
 
@@ -208,7 +277,36 @@ bool berth_options_read(sd_bus_message *message, const BerthOption *options, voi
         r = sd_bus_message_exit_container(message);
     if (r < 0)
         return set_malformed(error, r);
+    for (int i = 0; options[i].key; i++)
+        if (options[i].required && !(given & (1u << i)))
+            return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "option '%s' is missing",
+                                   options[i].key);
     if (seen)
         *seen = given;
     return true;
+}
+
+void berth_options_init(const BerthOption *options, void *target)
+{
+    for (; options->key; options++)
+        if (g_str_equal(options->type, "h"))
+            *(int *)(void *)((char *)target + options->offset) = -1;
+}
+
+void berth_options_clear(const BerthOption *options, void *target)
+{
+    for (; options->key; options++) {
+        void *field = (char *)target + options->offset;
+
+        if (g_str_equal(options->type, "s"))
+            g_clear_pointer((char **)field, g_free);
+        else if (g_str_equal(options->type, "as"))
+            g_clear_pointer((char ***)field, g_strfreev);
+        else if (g_str_has_prefix(options->type, "a{"))
+            g_clear_pointer((GHashTable **)field, g_hash_table_unref);
+        else if (g_str_equal(options->type, "aa{sv}"))
+            free_rows(options, g_steal_pointer((GPtrArray **)field));
+        else if (g_str_equal(options->type, "h"))
+            *(int *)field = berth_close(*(int *)field);
+    }
 }
