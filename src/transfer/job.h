@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "transfer/progress.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct BerthJob BerthJob;
+typedef struct BerthKind BerthKind;
+
+/** BerthJob: what this process was started for. There is one. */
+struct BerthJob {
+    const BerthKind *kind;
+    void *arguments;         /* what kind->keys describe, read from the service's call */
+    sd_event *event;         /* the loop of the main thread */
+    sd_bus_message *result;  /* open inside of its a{sv}: append `{sv}` entries */
+    BerthProgress *progress; /* of the main thread */
+    void *data;              /* of the kind, for what it needs between begin and finish */
+
+    sd_bus_message *call; /* the rest is of job.c */
+    GThread *thread;
+    GError *thread_error;
+    int done; /* eventfd: the thread has ended */
+};
+
+/**
+ * berth_job_start:
+ * @call: the method call `Run`
+ * @error: BERTH_ERROR_INVALID_ARGS and others: why there is no job
+ *
+ * Reads the job, confines the process to what it needs, and starts it. When it is finished, the
+ * call is answered and the loop left.
+ */
+bool berth_job_start(sd_event *event, sd_bus_message *call, GError **error);
+
+/**
+ * berth_job_finish:
+ * @error: (nullable): why the job failed; its message goes to the user as it is
+ *
+ * Sends what is left of the progress, then the result or @error, and leaves the loop. In the main
+ * thread only.
+ */
+void berth_job_finish(BerthJob *job, const GError *error);

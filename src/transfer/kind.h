@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/options.h"
+#include "transfer/job.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+/** BerthJobClass: what a job may do besides working in its store; see confine.h. */
+typedef enum {
+    BERTH_CLASS_QUERY,   /* no sockets at all */
+    BERTH_CLASS_NETWORK, /* connections to anywhere, and what resolves names */
+    _BERTH_CLASS_MAX,
+} BerthJobClass;
+
+/**
+ * BerthKind: a kind of job, one row of the table in kind.c. Exactly one of @work and @begin is
+ * there.
+ */
+struct BerthKind {
+    const char *name; /* as the service calls it */
+    BerthJobClass class;
+    const BerthOption *keys; /* of the job */
+    size_t size;             /* of the structure that @keys describe */
+
+    /**
+     * prepare: (nullable): initializes libraries that need more than the confined worker may do.
+     * Runs before confinement; reads nothing that came from outside.
+     */
+    bool (*prepare)(GError **error);
+
+    /**
+     * work: does a job that blocks, in a thread of its own. It may use @job's arguments and append
+     * to its result, nothing else of it.
+     */
+    bool (*work)(BerthJob *job, GError **error);
+
+    /** begin: starts a job that lives on the event loop; it ends with berth_job_finish(). */
+    void (*begin)(BerthJob *job);
+};
+
+/** berth_kind_find: Returns: (nullable): the kind called @name. */
+const BerthKind *berth_kind_find(const char *name);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "transfer/kind.h"
+
+/** berth_kind_resolve: `Hosts` as -> `Addresses` a{sas}: what each host resolves to. */
+extern const BerthKind berth_kind_resolve;

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a worker tells of its progress. Layers change with every block that arrives; the service
+ * hears of the changed ones at most ten times a second, in messages of bounded size, and of nothing
+ * else. Numbers are kept such that they always make sense: the service ends a worker whose numbers
+ * do not.
+ */
+
+#include "transfer/progress.h"
+
+#include "base/log.h"
+#include "base/names.h"
+
+#define INTERVAL_USEC UINT64_C(100000)         /* between two messages */
+#define LIFE_USEC     (15 * UINT64_C(1000000)) /* and at most, when nothing changes */
+#define ROWS_MAX      1000                     /* layers in one message */
+
+typedef struct {
+    BerthDigest digest;
+    BerthLayerProgress now;
+    bool changed;
+} Layer;
+
+struct BerthProgress {
+    sd_bus *bus;
+    sd_event *event;
+    sd_event_source *timer;
+    GArray *layers; /* (element-type Layer) */
+    unsigned changed;
+    bool other_changed, complete, armed; /* armed: the timer is for the next message */
+    uint64_t done, total;                /* of all layers but skipped ones */
+    uint64_t other_done, other_total;
+    uint64_t last; /* CLOCK_MONOTONIC of the last message */
+};
+
+static Layer *layer_at(const BerthProgress *progress, unsigned index)
+{
+    return &g_array_index(progress->layers, Layer, index);
+}
+
+static bool counts(const BerthLayerProgress *layer)
+{
+    return layer->state != BERTH_LAYER_SKIPPED;
+}
+
+static uint64_t total_of(const BerthProgress *progress)
+{
+    return progress->complete ? progress->total + progress->other_total : 0;
+}
+
+static int append_rows(BerthProgress *progress, sd_bus_message *message)
+{
+    int r = sd_bus_message_open_container(message, 'a', "(usstts)");
+    unsigned rows = 0;
+
+    for (guint i = 0; r >= 0 && progress->changed > 0 && rows < ROWS_MAX; i++) {
+        Layer *layer = layer_at(progress, i);
+
+        if (!layer->changed)
+            continue;
+        layer->changed = false;
+        progress->changed--;
+        rows++;
+        r = sd_bus_message_append(message, "(usstts)", i, layer->digest.text,
+                                  berth_layer_state_to_string(layer->now.state), layer->now.done,
+                                  layer->now.total,
+                                  berth_layer_source_to_string(layer->now.source));
+    }
+    return r >= 0 ? sd_bus_message_close_container(message) : r;
+}
+
+static void send_now(BerthProgress *progress)
+{
+    sd_bus_message *message = NULL;
+    uint64_t done = progress->done + progress->other_done, total = total_of(progress);
+    int r = sd_bus_message_new_signal(progress->bus, &message, BERTH_WORKER_PATH, BERTH_IF_WORKER,
+                                      "Progress");
+
+    progress->other_changed = false;
+    if (r >= 0)
+        r = sd_bus_message_append(message, "tt", total > 0 ? MIN(done, total) : done, total);
+    if (r >= 0)
+        r = append_rows(progress, message);
+    if (r >= 0)
+        r = sd_bus_send(progress->bus, message, NULL);
+    if (r < 0)
+        berth_debug("cannot tell the progress: %s", g_strerror(-r));
+    sd_bus_message_unref(message);
+    (void)sd_event_now(progress->event, CLOCK_MONOTONIC, &progress->last);
+}
+
+static bool is_waiting(const BerthProgress *progress)
+{
+    return progress->changed > 0 || progress->other_changed;
+}
+
+/* For the next message, or the next sign of life. */
+static void arm(BerthProgress *progress)
+{
+    progress->armed = is_waiting(progress);
+    (void)sd_event_source_set_time(progress->timer,
+                                   progress->last + (progress->armed ? INTERVAL_USEC : LIFE_USEC));
+    (void)sd_event_source_set_enabled(progress->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    send_now(userdata);
+    arm(userdata);
+    return 0;
+}
+
+BerthProgress *berth_progress_new(sd_bus *bus, sd_event *event)
+{
+    BerthProgress *progress = g_new0(BerthProgress, 1);
+
+    progress->bus = sd_bus_ref(bus);
+    progress->event = sd_event_ref(event);
+    progress->layers = g_array_new(FALSE, FALSE, sizeof(Layer));
+    (void)sd_event_now(event, CLOCK_MONOTONIC, &progress->last);
+    if (sd_event_add_time(event, &progress->timer, CLOCK_MONOTONIC, progress->last + LIFE_USEC, 1,
+                          on_timer, progress) < 0)
+        berth_debug("cannot tell the progress: no timer");
+    return progress;
+}
+
+void berth_progress_free(BerthProgress *progress)
+{
+    if (!progress)
+        return;
+    sd_event_source_disable_unref(progress->timer);
+    g_array_unref(progress->layers);
+    sd_event_unref(progress->event);
+    sd_bus_unref(progress->bus);
+    g_free(progress);
+}
+
+static void mark(BerthProgress *progress, Layer *layer)
+{
+    if (!layer->changed)
+        progress->changed++;
+    layer->changed = true;
+    if (!progress->armed)
+        arm(progress);
+}
+
+static void count(BerthProgress *progress, const BerthLayerProgress *layer, bool in)
+{
+    if (!counts(layer))
+        return;
+    progress->done = in ? progress->done + layer->done : progress->done - layer->done;
+    progress->total = in ? progress->total + layer->total : progress->total - layer->total;
+}
+
+unsigned berth_progress_add(BerthProgress *progress, const BerthDigest *digest, uint64_t total)
+{
+    Layer layer = { .digest = *digest,
+                    .now = { BERTH_LAYER_WAITING, 0, total, BERTH_SOURCE_UNKNOWN } };
+    unsigned index = progress->layers->len;
+
+    if (index >= BERTH_LAYERS_MAX)
+        return BERTH_LAYERS_MAX;
+    g_array_append_val(progress->layers, layer);
+    count(progress, &layer.now, true);
+    mark(progress, layer_at(progress, index));
+    return index;
+}
+
+const BerthLayerProgress *berth_progress_get(const BerthProgress *progress, unsigned index)
+{
+    return &layer_at(progress, index)->now;
+}
+
+void berth_progress_set(BerthProgress *progress, unsigned index, const BerthLayerProgress *now)
+{
+    Layer *layer;
+
+    if (index >= progress->layers->len)
+        return;
+    layer = layer_at(progress, index);
+    count(progress, &layer->now, false);
+    layer->now = *now;
+    if (now->total > 0) /* a server can send more than it said, until that is noticed */
+        layer->now.done = MIN(now->done, now->total);
+    count(progress, &layer->now, true);
+    mark(progress, layer);
+}
+
+void berth_progress_set_other(BerthProgress *progress, uint64_t done, uint64_t total)
+{
+    progress->other_done = done;
+    progress->other_total = total;
+    progress->other_changed = true;
+    if (!progress->armed)
+        arm(progress);
+}
+
+void berth_progress_set_complete(BerthProgress *progress)
+{
+    progress->complete = true;
+    progress->other_changed = true;
+    if (!progress->armed)
+        arm(progress);
+}
+
+void berth_progress_flush(BerthProgress *progress)
+{
+    while (is_waiting(progress))
+        send_now(progress);
+}
