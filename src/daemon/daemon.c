@@ -39,6 +39,7 @@ bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
     g_autoptr(BerthSettings) settings = NULL;
     g_autoptr(GPtrArray) declared = NULL;
     g_autoptr(BerthRegistries) registries = NULL;
+    BerthWorkerUser worker_user;
     uint64_t memory;
 
     if (!berth_machine_memory(&memory, error))
@@ -50,13 +51,14 @@ bool berth_daemon_load_settings(BerthDaemon *daemon, GError **error)
     if (!declared || !berth_declared_check(settings, declared, error))
         return false;
     registries = berth_registries_load(directories, warnings, error);
-    if (!registries)
+    if (!registries || !berth_worker_user_find(settings, &worker_user, error))
         return false;
     log_warnings(warnings);
     berth_daemon_drop_settings(daemon);
     daemon->settings = g_steal_pointer(&settings);
     daemon->registries = g_steal_pointer(&registries);
     daemon->declared = g_steal_pointer(&declared);
+    daemon->worker_user = worker_user;
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/worker-user.h"
 #include "ipc/vault.h"
 #include "settings/registries.h"
 #include "settings/settings.h"
@@ -12,6 +13,7 @@
 
 typedef struct BerthCallers BerthCallers;
 typedef struct BerthIdle BerthIdle;
+typedef struct BerthLauncher BerthLauncher;
 typedef struct BerthSandboxes BerthSandboxes;
 typedef struct BerthTurns BerthTurns;
 typedef struct BerthUsers BerthUsers;
@@ -29,6 +31,8 @@ typedef struct {
     BerthUsers *users;           /* what each user has, see users.h */
     BerthCallers *callers;       /* who is at the other end, see caller.h */
     BerthIdle *idle;             /* see idle.h */
+    BerthLauncher *launcher;     /* of workers, see launcher.h */
+    BerthWorkerUser worker_user; /* in force */
     GQueue calls;                /* calls that wait for something, see method.h */
     bool serving;                /* the objects are on the bus: changes are announced */
     const char *mode_option;     /* value of --default-ipc-mode, or NULL */

@@ -15,6 +15,7 @@
 #include "daemon/declared.h"
 #include "daemon/directories.h"
 #include "daemon/idle.h"
+#include "daemon/launcher.h"
 #include "daemon/objects.h"
 #include "daemon/sandboxes.h"
 #include "daemon/turns.h"
@@ -372,6 +373,7 @@ static void stop(BerthDaemon *daemon)
     berth_sandboxes_free(daemon->sandboxes);
     berth_users_free(daemon->users);
     sd_bus_flush_close_unref(daemon->bus);
+    berth_launcher_free(daemon->launcher);
     berth_vault_close(daemon->vault);
     berth_daemon_drop_settings(daemon);
     sd_event_unref(daemon->event);
@@ -404,7 +406,8 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
 
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make an event loop");
-    if (!add_signals(daemon, error))
+    if (!add_signals(daemon, error) ||
+        !berth_launcher_attach(daemon->launcher, daemon->event, error))
         return false;
     places = berth_places_open(options->host_mount_namespace, error);
     if (!places)
@@ -451,6 +454,8 @@ static int serve(const Options *options)
     runtime = make_runtime(&error);
     if (runtime)
         lock = take_lock(runtime, &error);
+    if (lock >= 0)
+        daemon.launcher = berth_launcher_fork(); /* it keeps what the service gives up next */
     if (lock >= 0 && berth_confine(&error) && start(&daemon, options, runtime, &error))
         r = sd_event_loop(daemon.event);
     else
