@@ -8,6 +8,7 @@
 #include "ctl/bus.h"
 
 #include "base/names.h"
+#include "ctl/agent.h"
 #include "ctl/report.h"
 
 #include <glib.h>
@@ -59,6 +60,7 @@ bool ctl_bus_new_call(Ctl *ctl, const char *path, const char *interface, const c
 
     if (!ctl_bus_open(ctl))
         return false;
+    ctl_agent_open(ctl, member);
     r = sd_bus_message_new_method_call(ctl->bus, message, BERTH_BUS_NAME, path, interface, member);
     if (r < 0)
         ctl_fail_bus(ctl, NULL, r);

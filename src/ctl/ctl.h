@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ctl/spec.h"
+#include "ctl/transfer-spec.h"
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
@@ -31,6 +32,8 @@ typedef struct {
     const char *name; /* --name= */
     bool keep;
 
+    CtlTransferSpec transfer; /* how to pull */
+
     char **operands; /* behind the verb, n_operands of them */
     int n_operands;
     char **command; /* of run and enter, NULL-terminated */
@@ -51,6 +54,16 @@ int ctl_verb_remove(Ctl *ctl);
 int ctl_verb_resize(Ctl *ctl);
 int ctl_verb_publish(Ctl *ctl);
 int ctl_verb_unpublish(Ctl *ctl);
+int ctl_verb_pull(Ctl *ctl);
+int ctl_verb_images(Ctl *ctl);
+int ctl_verb_inspect(Ctl *ctl);
+int ctl_verb_tag(Ctl *ctl);
+int ctl_verb_remove_image(Ctl *ctl);
+int ctl_verb_prune(Ctl *ctl);
+int ctl_verb_cat_blob(Ctl *ctl);
+int ctl_verb_transfers(Ctl *ctl);
+int ctl_verb_wait(Ctl *ctl);
+int ctl_verb_cancel(Ctl *ctl);
 int ctl_verb_registry(Ctl *ctl);
 int ctl_verb_config(Ctl *ctl);
 int ctl_verb_reload(Ctl *ctl);

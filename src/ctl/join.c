@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/names.h"
+#include "ctl/agent.h"
 #include "ctl/bus.h"
 #include "ctl/report.h"
 
@@ -97,6 +98,7 @@ int ctl_verb_enter(Ctl *ctl)
         !ctl_join_new_call(ctl, path, &message) || !ctl_bus_send(ctl, message, 0, &reply) ||
         !ctl_join_read_reply(ctl, reply, &join))
         return EXIT_FAILURE;
+    ctl_agent_close();
     if (!ctl_join_enter(&join, &error))
         return ctl_fail_error(ctl, error);
     return ctl_join_exec(ctl, ctl->command);

@@ -147,3 +147,16 @@ json_int_t ctl_json_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }
+
+json_t *ctl_json_sort(const json_t *rows, GCompareFunc compare)
+{
+    g_autoptr(GPtrArray) order = g_ptr_array_new();
+    json_t *sorted = json_array();
+
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        g_ptr_array_add(order, json_array_get(rows, i));
+    g_ptr_array_sort(order, compare);
+    for (guint i = 0; i < order->len; i++)
+        json_array_append(sorted, order->pdata[i]);
+    return sorted;
+}

@@ -23,3 +23,12 @@ const char *ctl_json_text(const json_t *object, const char *key);
 
 /** ctl_json_number: Returns: the integer under @key, or 0. */
 json_int_t ctl_json_number(const json_t *object, const char *key);
+
+/**
+ * ctl_json_sort:
+ * @rows: an array
+ * @compare: (scope call): gets two `json_t *const *`
+ *
+ * Returns: (transfer full): @rows in order.
+ */
+json_t *ctl_json_sort(const json_t *rows, GCompareFunc compare);

@@ -5,6 +5,7 @@
  */
 
 #include "base/log.h"
+#include "ctl/agent.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
 
@@ -30,6 +31,18 @@ static const CtlVerb verbs[] = {
     { "publish", "SANDBOX", 1, 1, false, 0, ctl_verb_publish,
       "make it reachable by path, print the path" },
     { "unpublish", "SANDBOX", 1, 1, false, 0, ctl_verb_unpublish, "take the path away" },
+    { "pull", "REFERENCE", 1, 1, false, CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, ctl_verb_pull,
+      "get an image from a registry, print its digest" },
+    { "images", "[REFERENCE]", 0, 1, false, 0, ctl_verb_images,
+      "list images, those that begin with it" },
+    { "inspect", "IMAGE", 1, 1, false, 0, ctl_verb_inspect, "show all about an image" },
+    { "tag", "IMAGE REFERENCE", 2, 2, false, 0, ctl_verb_tag, "give an image one more name" },
+    { "remove-image", "IMAGE…", 1, INT_MAX, false, 0, ctl_verb_remove_image, "remove images" },
+    { "prune", "", 0, 0, false, 0, ctl_verb_prune, "remove what no image needs" },
+    { "cat-blob", "DIGEST", 1, 1, false, 0, ctl_verb_cat_blob, "write a blob to standard output" },
+    { "transfers", "", 0, 0, false, 0, ctl_verb_transfers, "list transfers" },
+    { "wait", "ID", 1, 1, false, 0, ctl_verb_wait, "follow a transfer to its end" },
+    { "cancel", "ID…", 1, INT_MAX, false, 0, ctl_verb_cancel, "end transfers" },
     { "registry", "[NAME]", 0, 1, false, 0, ctl_verb_registry,
       "show what is in force for a registry" },
     { "config", "[import-docker FILE]", 0, 2, false, 0, ctl_verb_config,
@@ -63,6 +76,7 @@ int main(int argc, char **argv)
         status = verb->run(&ctl);
 
     ctl_pager_close();
+    ctl_agent_close();
     sd_bus_flush_close_unref(ctl.bus);
     ctl_spec_clear(&ctl.spec);
     g_free(ctl.operands);

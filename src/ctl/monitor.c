@@ -101,7 +101,10 @@ static int print_removed(const Monitor *monitor, sd_bus_message *message)
     return r;
 }
 
-/* PropertiesChanged (s, a{sv}, as); a property that is only said to have changed shows as null. */
+/*
+ * PropertiesChanged (s, a{sv}, as); a property that is only said to have changed shows as null. How
+ * far a transfer is changes ten times a second: only its state counts here.
+ */
 static int print_changed(const Monitor *monitor, sd_bus_message *message)
 {
     g_autoptr(json_t) values = NULL;
@@ -114,6 +117,8 @@ static int print_changed(const Monitor *monitor, sd_bus_message *message)
         r = sd_bus_message_enter_container(message, 'a', "s");
     while (r >= 0 && (r = sd_bus_message_read_basic(message, 's', &name)) > 0)
         json_object_set_new(values, name, json_null());
+    if (r >= 0 && strcmp(interface, BERTH_IF_TRANSFER) == 0 && !json_object_get(values, "State"))
+        return 0;
     if (r >= 0)
         print_event(monitor, "changed", sd_bus_message_get_path(message), interface, values);
     return r;

@@ -33,6 +33,11 @@ enum {
     OPTION_PUBLISH,
     OPTION_NAME,
     OPTION_KEEP,
+    OPTION_PLATFORM,
+    OPTION_ALL_PLATFORMS,
+    OPTION_FOREIGN,
+    OPTION_CREDS,
+    OPTION_MAX_BANDWIDTH,
     OPTION_JSON,
     OPTION_NO_PAGER,
     OPTION_NO_LEGEND,
@@ -65,6 +70,15 @@ static const struct {
     { "publish", OPTION_PUBLISH, NULL, CTL_OPTIONS_SPEC, "make it reachable by path" },
     { "name", OPTION_NAME, "NAME", CTL_OPTIONS_RUN, "name of the sandbox" },
     { "keep", OPTION_KEEP, NULL, CTL_OPTIONS_RUN, "keep the sandbox when the command ends" },
+    { "platform", OPTION_PLATFORM, "OS/ARCH", CTL_OPTIONS_PLATFORMS,
+      "which of several, as linux/arm64; default: this machine's" },
+    { "all-platforms", OPTION_ALL_PLATFORMS, NULL, CTL_OPTIONS_PLATFORMS, "all there are" },
+    { "foreign", OPTION_FOREIGN, "WHERE", CTL_OPTIONS_TRANSFER,
+      "foreign layers: registry-first, registry-only, url-only, skip" },
+    { "creds", OPTION_CREDS, "FILE", CTL_OPTIONS_TRANSFER,
+      "an auth.json with the credentials to use" },
+    { "max-bandwidth", OPTION_MAX_BANDWIDTH, "BYTES", CTL_OPTIONS_TRANSFER,
+      "bytes a second at most, as 10M" },
     { "json", OPTION_JSON, "FORM", CTL_OPTIONS_COMMON, "print JSON: pretty, short or off" },
     { "", 'j', NULL, CTL_OPTIONS_COMMON, "--json=pretty on a terminal, else --json=short" },
     { "no-pager", OPTION_NO_PAGER, NULL, CTL_OPTIONS_COMMON, "do not start a pager" },
@@ -84,6 +98,7 @@ static const struct {
 } groups[] = {
     { CTL_OPTIONS_SPEC, "Options of create and run (--shm-inodes also of resize):" },
     { CTL_OPTIONS_RUN, "Options of run:" },
+    { CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, "Options of pull:" },
     { CTL_OPTIONS_COMMON, "Options:" },
 };
 
@@ -120,9 +135,11 @@ static void print_option(unsigned i)
 void ctl_options_help(const Ctl *ctl, const CtlVerb *verbs)
 {
     ctl_pager_open(ctl);
-    printf("berthctl [OPTIONS…] VERB …\n\n"
-           "Make and use sandboxes of Berth: IPC namespaces with /dev/shm and /dev/mqueue.\n\n"
-           "Verbs:\n");
+    printf(
+        "berthctl [OPTIONS…] VERB …\n\n"
+        "Make and use sandboxes of Berth, IPC namespaces with /dev/shm and /dev/mqueue, and get\n"
+        "images from registries.\n\n"
+        "Verbs:\n");
     for (const CtlVerb *verb = verbs; verb->name; verb++) {
         g_autofree char *column = g_strdup_printf("  %s %s", verb->name, verb->operands);
 
@@ -202,6 +219,33 @@ static int take_spec_option(Ctl *ctl, int value, const char *text)
     return EXIT_SUCCESS;
 }
 
+/* Takes how to transfer an image. */
+static int take_transfer_option(Ctl *ctl, int value, const char *text)
+{
+    CtlTransferSpec *transfer = &ctl->transfer;
+
+    switch (value) {
+    case OPTION_PLATFORM:
+        transfer->platform = text;
+        break;
+    case OPTION_ALL_PLATFORMS:
+        transfer->all_platforms = true;
+        break;
+    case OPTION_FOREIGN:
+        transfer->foreign = text;
+        break;
+    case OPTION_CREDS:
+        transfer->creds = text;
+        break;
+    case OPTION_MAX_BANDWIDTH:
+        return set_size(ctl, "max-bandwidth", text, &transfer->has_max_bandwidth,
+                        &transfer->max_bandwidth);
+    default:
+        return take_spec_option(ctl, value, text);
+    }
+    return EXIT_SUCCESS;
+}
+
 static int take_option(Ctl *ctl, int value, const char *text)
 {
     switch (value) {
@@ -232,7 +276,7 @@ static int take_option(Ctl *ctl, int value, const char *text)
         ctl->address = text;
         break;
     default:
-        return take_spec_option(ctl, value, text);
+        return take_transfer_option(ctl, value, text);
     }
     return EXIT_SUCCESS;
 }

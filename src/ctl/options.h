@@ -9,6 +9,8 @@ enum {
     CTL_OPTIONS_INODES = 1 << 1, /* --shm-inodes= alone */
     CTL_OPTIONS_SPEC = 1 << 2,   /* what describes a sandbox */
     CTL_OPTIONS_RUN = 1 << 3,
+    CTL_OPTIONS_TRANSFER = 1 << 4,  /* how bytes come or go */
+    CTL_OPTIONS_PLATFORMS = 1 << 5, /* which images of an index */
 };
 
 /** CtlVerb: a line of the table of verbs in main.c. */

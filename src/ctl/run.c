@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/mode.h"
 #include "base/names.h"
+#include "ctl/agent.h"
 #include "ctl/bus.h"
 #include "ctl/create.h"
 #include "ctl/join.h"
@@ -250,6 +251,7 @@ int ctl_verb_run(Ctl *ctl)
         run_remove(&run);
         return run.interrupted ? 128 + run.interrupted : EXIT_FAILURE;
     }
+    ctl_agent_close();
     if (ctl->keep) {
         ctl_note(ctl, "the sandbox %s stays", ctl_create_id(run.path));
         return become_command(&run);

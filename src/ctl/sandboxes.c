@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "ctl/bus.h"
 #include "ctl/json.h"
+#include "ctl/object.h"
 #include "ctl/output.h"
 #include "ctl/report.h"
 
@@ -30,27 +31,6 @@ static int compare_rows(gconstpointer a, gconstpointer b)
     return order ?: strcmp(ctl_json_text(left, "Id"), ctl_json_text(right, "Id"));
 }
 
-/* Returns: (transfer full): @rows in order. */
-static json_t *sort_rows(const json_t *rows)
-{
-    g_autoptr(GPtrArray) order = g_ptr_array_new();
-    json_t *sorted = json_array();
-
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        g_ptr_array_add(order, json_array_get(rows, i));
-    g_ptr_array_sort(order, compare_rows);
-    for (guint i = 0; i < order->len; i++)
-        json_array_append(sorted, order->pdata[i]);
-    return sorted;
-}
-
-static char *size_cell(const json_t *row, const char *key)
-{
-    const json_t *size = json_object_get(row, key);
-
-    return json_is_integer(size) ? berth_size_format((uint64_t)json_integer_value(size)) : NULL;
-}
-
 static void print_list(const Ctl *ctl, const json_t *rows)
 {
     static const char *const headers[] = { "NAME",  "MODE",  "OWNER",   "STATE",
@@ -64,8 +44,8 @@ static void print_list(const Ctl *ctl, const json_t *rows)
             g_strdup(ctl_json_text(row, "Mode")),
             ctl_format_user((uint32_t)ctl_json_number(row, "Owner")),
             g_strdup(ctl_json_text(row, "State")),
-            size_cell(row, "ShmSize"),
-            size_cell(row, "ShmUsed"),
+            ctl_object_size(row, "ShmSize"),
+            ctl_object_size(row, "ShmUsed"),
             ctl_format_time((uint64_t)ctl_json_number(row, "CreatedUSec")),
             g_strdup(ctl_json_text(row, "Id")),
         };
@@ -88,7 +68,7 @@ int ctl_verb_list(Ctl *ctl)
     r = ctl_json_read(reply, &rows);
     if (r < 0)
         return ctl_fail_bus(ctl, NULL, r);
-    sorted = sort_rows(rows);
+    sorted = ctl_json_sort(rows, compare_rows);
     ctl_pager_open(ctl);
     if (ctl->json == CTL_JSON_OFF)
         print_list(ctl, sorted);

@@ -16,7 +16,8 @@ from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_REGISTRIES,
                     IF_SANDBOXES, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .client import RegistryClient, RegistryError
-from .ctl import CtlTestCase
+from .ctl import CtlTestCase, FakeCtlTestCase
+from .fakeimages import Fail, FakeImages
 from .forward import ForwardProxy
 from .images import Blob, FileLayer, Image, Index, Layer, NONDISTRIBUTABLE, write_layout
 from .instance import Instance
@@ -27,6 +28,7 @@ from .polkit import Polkit
 from .proxy import FaultProxy, has
 from .registry import Registry
 from .skopeo import skopeo, skopeo_pull, skopeo_push
+from .terminal import Terminal
 from .tls import CA
 from .tokens import TokenServer
 from .urls import UrlServer
@@ -34,11 +36,12 @@ from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name
 
 __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'Blob', 'CA', 'CAROL', 'Calls', 'CtlTestCase',
-    'DEADLINE', 'ERROR', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_MANAGER', 'IF_REGISTRIES',
-    'IF_SANDBOX', 'IF_SANDBOXES', 'Image', 'Index', 'Instance', 'InstanceTestCase', 'Layer',
-    'Member', 'MemberError', 'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race',
-    'Registry', 'RegistryClient', 'RegistryError', 'TokenServer', 'UrlServer', 'User',
-    'UserTestCase', 'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault',
-    'look_into_vault', 'mounts_below', 'name_of_uid', 'namespace_references', 'parse_mountinfo',
-    'skopeo', 'skopeo_pull', 'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
+    'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages', 'FaultProxy', 'FileLayer',
+    'ForwardProxy', 'IF_MANAGER', 'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'Image',
+    'Index', 'Instance', 'InstanceTestCase', 'Layer', 'Member', 'MemberError',
+    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient',
+    'RegistryError', 'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase',
+    'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault',
+    'mounts_below', 'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo',
+    'skopeo_pull', 'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
 ]

@@ -4,10 +4,11 @@
 import json
 
 from .calls import ERROR
-from .case import InstanceTestCase
+from .case import BerthTestCase, InstanceTestCase
+from .fakeimages import FakeImages
 
 
-class CtlTestCase(InstanceTestCase):
+class _Ctl:
     """self.error: standard error of the last command."""
 
     error = ''
@@ -34,3 +35,16 @@ class CtlTestCase(InstanceTestCase):
         self.assertEqual(answer['error'], full)
         self.assertEqual(self.error, f'berthctl: {answer["message"]}\n')
         return answer['message']
+
+
+class CtlTestCase(_Ctl, InstanceTestCase):
+    """berthctl and the service."""
+
+
+class FakeCtlTestCase(_Ctl, BerthTestCase):
+    """berthctl and self.fake, a service that answers as it is told."""
+
+    def setUp(self):
+        self.instance = self.new_instance(start=False)
+        self.fake = FakeImages(self.instance)
+        self.addCleanup(self.fake.close)
