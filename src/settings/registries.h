@@ -66,7 +66,8 @@
  *   Any other key is in force when a network that sets it holds all addresses, or when the
  *   addresses get equal values from several networks, as the two families of one host may.
  *
- *   A name that cannot be resolved is in no network, but blocked if any network is.
+ *   A name that cannot be resolved is in no network, but blocked if any network is. While one is,
+ *   a name that is not blocked holds for the addresses that were looked at.
  *
  * An unknown group or key is a warning; a malformed name or value an error that names file and
  * line, and then nothing takes effect.

@@ -166,27 +166,40 @@ static Choice choose_jointly(const Query *query, BerthRegistryKeyId id)
     return choice;
 }
 
-/* Nobody knows where the name leads: a network that blocks could be there. */
-static Choice choose_unresolved(const Query *query, BerthRegistryKeyId id)
+/* A network that is blocked; NULL when there is none. */
+static const BerthRegistryGroup *blocked_network(const Query *query)
 {
     const GPtrArray *groups = query->registries->groups;
 
-    for (unsigned i = 0; id == BERTH_REGISTRY_BLOCKED && i < groups->len; i++) {
+    for (unsigned i = 0; i < groups->len; i++) {
         const BerthRegistryGroup *group = groups->pdata[i];
 
-        if (is_network(group) && group->values[id].text && is_yes(group, id))
-            return choose(group, id);
+        if (is_network(group) && group->values[BERTH_REGISTRY_BLOCKED].text &&
+            is_yes(group, BERTH_REGISTRY_BLOCKED))
+            return group;
     }
-    return (Choice){ 0 };
+    return NULL;
+}
+
+/* Nobody knows where the name leads: a network that blocks could be there. */
+static Choice choose_unresolved(const Query *query, BerthRegistryKeyId id)
+{
+    const BerthRegistryGroup *group = id == BERTH_REGISTRY_BLOCKED ? blocked_network(query) : NULL;
+
+    return group ? choose(group, id) : (Choice){ 0 };
 }
 
 static Choice choose_by_address(const Query *query, BerthRegistryKeyId id)
 {
+    Choice choice;
+
     if (query->addresses.count == 0)
         return choose_unresolved(query, id);
-    if (berth_registry_key(id)->type == BERTH_REGISTRY_BOOL)
-        return choose_strictly(query, id);
-    return choose_jointly(query, id);
+    choice = berth_registry_key(id)->type == BERTH_REGISTRY_BOOL ? choose_strictly(query, id)
+                                                                 : choose_jointly(query, id);
+    /* that none of them is blocked is permission too: the name may mean another one by then */
+    choice.pin = choice.pin || (id == BERTH_REGISTRY_BLOCKED && blocked_network(query));
+    return choice;
 }
 
 static Choice choose_fallback(const Query *query, BerthRegistryKeyId id)
@@ -207,8 +220,12 @@ static Choice choose_value(const Query *query, BerthRegistryKeyId id)
 
     if (!choice.text && id != BERTH_REGISTRY_LOCATION)
         choice = choose_by_address(query, id);
-    if (!choice.text)
+    if (!choice.text) {
+        bool pin = choice.pin;
+
         choice = choose_fallback(query, id);
+        choice.pin = pin;
+    }
     return choice;
 }
 

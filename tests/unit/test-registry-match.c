@@ -131,6 +131,11 @@ static void test_blocked(void)
     assert_value(harmless, "h", "", "Blocked", "no", "built-in");
     g_assert_true(unknown->blocked);
     g_assert_true(unknown->provisional);
+
+    /* what leads to no blocked network now must not lead to one later */
+    assert_flag(registries, "h", "11.0.0.1", BERTH_REGISTRY_BLOCKED, false, "11.0.0.1");
+    assert_flag(registries, "good.example", "11.0.0.1", BERTH_REGISTRY_BLOCKED, false, "");
+    assert_flag(harmless, "h", "11.0.0.1", BERTH_REGISTRY_BLOCKED, false, "");
 }
 
 static void test_other_keys_of_networks(void)
