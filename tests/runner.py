@@ -41,6 +41,7 @@ SUITES = {
     'access': ('asan', 300),
     'survive': ('asan', 600),
     'ctl': ('asan', 300),
+    'registry': ('asan', 300),
     'store': ('asan', 900),
     'pull': ('asan', 600),
     'faults': ('asan', 600),

@@ -35,6 +35,7 @@ struct BerthClient {
     BerthRequest *prober; /* (nullable) who finds it out */
     BerthUrl *base;       /* (nullable) of the scheme in use or guessed */
     unsigned address;     /* which pinned one is used */
+    bool is_public;       /* its address is a public one */
 
     unsigned active;     /* requests that hold a slot */
     GPtrArray *requests; /* (element-type BerthRequest): all */

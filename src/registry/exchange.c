@@ -209,7 +209,7 @@ static int seek_function(void *userdata, curl_off_t offset, int origin)
 
 static bool is_allowed(BerthExchange *exchange, const BerthAddress *address)
 {
-    if (!exchange->route.allow || *exchange->route.proxy)
+    if (!exchange->route.allow || exchange->result.proxied)
         return true;
     return exchange->route.allow(exchange->host, exchange->port, address,
                                  exchange->route.allow_data);
@@ -246,6 +246,7 @@ static int connected_function(void *userdata, char *peer, char *local, int peer_
         return CURL_PREREQFUNC_ABORT;
     }
     exchange->result.refused_address = false;
+    (void)berth_address_parse(peer, &exchange->result.peer);
     exchange->last = now(exchange);
     (void)sd_event_source_set_time(exchange->watchdog,
                                    exchange->last + exchange->route.stall_timeout);
@@ -336,6 +337,7 @@ static void set_options(BerthExchange *exchange, const BerthExchangeSpec *spec)
     set_method(exchange, spec);
     set_headers(exchange, spec);
     exchange->connect_to = berth_route_apply(&exchange->route, easy);
+    exchange->route.proxy = exchange->route.connect_to = NULL; /* libcurl has copies */
     (void)curl_easy_setopt(easy, CURLOPT_URL, spec->url->text);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -346,6 +348,7 @@ static void set_options(BerthExchange *exchange, const BerthExchangeSpec *spec)
         easy, CURLOPT_HTTP_VERSION,
         (long)(spec->url->https && !spec->bulk ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     (void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, spec->fresh ? 1L : 0L);
 }
 
 static int add_sources(BerthExchange *exchange, sd_event *event, uint64_t whole_timeout)
@@ -383,7 +386,7 @@ BerthExchange *berth_exchange_new(BerthPool *pool, const BerthExchangeSpec *spec
     berth_trust_ref(exchange->route.trust);
     exchange->host = g_strdup(spec->url->host);
     exchange->port = spec->url->port;
-    exchange->result.secure = spec->url->https;
+    exchange->result.proxied = *spec->route->proxy;
     exchange->keep_max = spec->keep_max;
     exchange->waiter = (BerthLimiterWaiter){ .go = on_bandwidth, .userdata = exchange };
     memcpy(exchange->limiters, spec->limiters, sizeof(exchange->limiters));

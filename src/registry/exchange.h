@@ -42,6 +42,7 @@ typedef struct {
     const char *const *headers;    /* (nullable) NULL-terminated: `Name: value`, may hold secrets */
     const BerthBodySource *source; /* (nullable) */
     bool bulk;       /* much comes: large buffers, a connection of its own, counted by limits */
+    bool fresh;      /* no connection that is there already */
     size_t keep_max; /* bytes of a body that is kept */
     uint64_t whole_timeout;    /* µs for everything; 0: no limit */
     BerthLimiter *limiters[2]; /* (nullable) what comes is taken from */
@@ -54,8 +55,9 @@ typedef struct {
     bool stalled;          /* no byte came for the time the route allows */
     bool too_long;         /* headers or a body that was kept */
     bool refused_address;  /* every address the name led to was refused */
-    bool secure;           /* the connection had TLS */
     unsigned proxy_status; /* of CONNECT; 0: none */
+    bool proxied;
+    BerthAddress peer; /* what was connected to; length 0: nothing */
 } BerthExchangeResult;
 
 /**

@@ -43,7 +43,9 @@ static char *from_json(const GByteArray *body)
     words = join(text_of(first, "code"), text_of(first, "message"));
     if (!words)
         words = join(text_of(object, "error"), text_of(object, "error_description"));
-    return words ? words : join(NULL, text_of(object, "message"));
+    if (!words)
+        words = join(NULL, text_of(object, "message"));
+    return words ? words : join(NULL, text_of(object, "details"));
 }
 
 static bool is_plain_text(const BerthResponse *response)
@@ -131,6 +133,7 @@ static BerthFailureClass classify(CURLcode code)
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
         return BERTH_FAILURE_ABSENT;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
@@ -166,6 +169,21 @@ static const char *connection_hint(const BerthRequest *request, const BerthExcha
     }
 }
 
+static void refuse_address(const BerthRequest *request, const BerthUrl *url, GError **error)
+{
+    if (request->client->stranger)
+        berth_set_error(
+            error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE,
+            "%s: %s leads to an address that is not allowed; ForeignUrlHosts= can allow "
+            "it",
+            request->what, url->authority);
+    else
+        berth_set_error(error, BERTH_ERROR_REGISTRY_ERROR,
+                        "%s: a public registry leads to %s, which is an address of the inside; ask "
+                        "who runs it",
+                        request->what, url->authority);
+}
+
 GError *berth_failure_of_exchange(const BerthRequest *request, const BerthUrl *url,
                                   const BerthExchangeResult *result, BerthFailureClass *class)
 {
@@ -180,12 +198,7 @@ GError *berth_failure_of_exchange(const BerthRequest *request, const BerthUrl *u
                         url->authority);
     } else if (result->refused_address) {
         *class = BERTH_FAILURE_FINAL;
-        berth_set_error(&error,
-                        request->client->stranger ? BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE
-                                                  : BERTH_ERROR_REGISTRY_ERROR,
-                        "%s: %s leads to an address that is not allowed; ForeignUrlHosts= of the "
-                        "registry can allow it",
-                        request->what, url->authority);
+        refuse_address(request, url, &error);
     } else if (result->stalled)
         berth_set_error(&error, BERTH_ERROR_REGISTRY_UNREACHABLE,
                         "%s: %s sent nothing for %" G_GUINT64_FORMAT " ms (StallTimeout=)",

@@ -268,6 +268,8 @@ void berth_outcome(BerthRequest *request, const BerthExchange *exchange)
     g_autoptr(BerthUrl) url = berth_request_url(request, &error);
 
     g_assert(url); /* it was one when it was used */
+    if (request->path && !request->hop && result->peer.length > 0)
+        request->client->is_public = !result->proxied && berth_address_is_public(&result->peer);
     if (!probed(request, response, result)) {
         berth_request_go(request);
         return;

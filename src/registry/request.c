@@ -45,6 +45,8 @@ static void request_free(BerthRequest *request)
     g_free(request->what);
     g_free(request->path);
     g_free(request->scope);
+    g_free(request->gated);
+    g_free(request->via);
     berth_url_free(request->url);
     berth_url_free(request->hop);
     g_clear_error(&request->error);
@@ -142,6 +144,11 @@ static void on_done(const BerthExchange *exchange, void *userdata)
     berth_outcome(request, exchange);
 }
 
+static bool only_public(const char *host, int port, const BerthAddress *address, void *userdata)
+{
+    return address && berth_address_is_public(address);
+}
+
 /* Where a connection may go and what it shows; @proxy is to be kept until it was copied. */
 static void plan_route(BerthRequest *request, const BerthUrl *url, const char *proxy,
                        BerthRoute *route)
@@ -161,6 +168,11 @@ static void plan_route(BerthRequest *request, const BerthUrl *url, const char *p
         .allow = client->allow,
         .allow_data = client->allow_data,
     };
+    if (client->stranger && *proxy)
+        route->connect_to = request->via;
+    /* whoever runs a public registry has no business inside */
+    if (!client->stranger && !own && client->is_public)
+        route->allow = only_public;
     if (own && endpoint->addresses->len > 0)
         route->connect_to = endpoint->addresses->pdata[client->address % endpoint->addresses->len];
     if (request->prober && client->guess == BERTH_SCHEME_HTTPS && endpoint->insecure &&
@@ -189,6 +201,12 @@ static bool send_to(BerthRequest *request, const BerthUrl *url, char *authorizat
 
     if (!pool)
         return false;
+    if (client->stranger && *proxy) {
+        BerthGate gate = berth_stranger_gate(request, url, error);
+
+        if (gate != BERTH_GATE_OPEN)
+            return gate == BERTH_GATE_WAIT;
+    }
     plan_route(request, url, proxy, &route);
     g_ptr_array_add(headers, g_strdup("Accept-Encoding: identity"));
     if (authorization && request->on_own_host)

@@ -70,7 +70,10 @@ struct BerthRequest {
     unsigned tries;
     bool progress;    /* bytes came in this try */
     bool on_own_host; /* where credentials may be shown */
-    GError *error;    /* (nullable) what a callback found */
+    char *gated;      /* (nullable) host of a stranger's URL whose addresses were checked, and */
+    char *via;        /* one of them */
+    bool is_refused;
+    GError *error; /* (nullable) what a callback found */
     bool error_is_final;
 
     unsigned token_serial; /* of the token that was shown */
@@ -89,6 +92,21 @@ void berth_request_init(BerthRequest *request, const BerthRequestKind *kind, Ber
 
 /** berth_request_set_error: in a callback. @final: no further try. Takes @error over. */
 void berth_request_set_error(BerthRequest *request, GError *error, bool final);
+
+/** BerthGate: what comes of berth_stranger_gate(). */
+typedef enum {
+    BERTH_GATE_OPEN,
+    BERTH_GATE_WAIT, /* it goes on when that is known */
+    BERTH_GATE_SHUT,
+} BerthGate;
+
+/**
+ * berth_stranger_gate: whether a proxy may be asked for a stranger's URL. A proxy goes to addresses
+ * that we do not see, so the name is resolved here first, and what comes of it is what the proxy is
+ * told.
+ * @error: with BERTH_GATE_SHUT
+ */
+BerthGate berth_stranger_gate(BerthRequest *request, const BerthUrl *url, GError **error);
 
 /** berth_request_go: goes on, from the loop: something it waited for has changed. */
 void berth_request_go(BerthRequest *request);

@@ -5,6 +5,7 @@ import urllib.parse
 
 CHUNK = 65536
 LINE_MAX = 65536
+TLS_HANDSHAKE = 22  # the first byte of a client that wants TLS
 DRAIN_MAX = 262144  # so much of a body that nobody wanted is read, to keep the connection
 
 REASONS = {200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No Content', 206: 'Partial Content',
@@ -88,6 +89,8 @@ class Stream:
             if not data:
                 return None
             self._buffer += data
+            if self._buffer[0] == TLS_HANDSHAKE:  # to a server that does not speak it
+                raise Disconnect()
         line, _, self._buffer = self._buffer.partition(b'\n')
         return line.rstrip(b'\r').decode('latin-1')
 
