@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Settings of networks: names are resolved by a worker, and what it may then mean.
+
+The module has a mount namespace of its own, in which /etc/hosts says where the names lead.
+"""
+
+import os
+import tempfile
+import unittest
+
+from berthtest import ALICE, InstanceTestCase, IF_REGISTRIES, ROOT_PATH, syscalls
+
+HOSTS = '''127.0.0.1 localhost
+10.1.2.3 in.example
+10.1.2.3 two.example
+10.1.9.9 two.example
+10.1.2.3 half.example
+203.0.113.1 half.example
+203.0.113.1 out.example
+10.66.0.1 bad.example
+10.1.2.3 mixed.example
+10.66.0.1 mixed.example
+10.1.77.1 inner.example
+fd00::1 six.example
+10.1.2.3 six.example
+10.1.2.3 named.example
+'''
+
+FILES = {'hosts': HOSTS, 'host.conf': 'multi on\n', 'nsswitch.conf': 'hosts: files\n'}
+
+REGISTRIES = '''[registry 10.1.0.0/16]
+AllowNondistributable=yes
+Insecure=yes
+Retries=9
+[registry 10.1.77.0/24]
+AllowNondistributable=no
+[registry fd00::/8]
+AllowNondistributable=yes
+[registry named.example]
+Insecure=no
+[registry elsewhere.example]
+Location=in.example:5000/x
+'''
+
+
+def setUpModule():
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, '/', None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        for name, text in FILES.items():
+            path = os.path.join(directory, name)
+            with open(path, 'w', encoding='ascii') as file:
+                file.write(text)
+            os.chmod(path, 0o644)
+            syscalls.mount(path, f'/etc/{name}', None, syscalls.MS_BIND)
+
+
+class Permitting(InstanceTestCase):
+    registries = REGISTRIES
+
+    def test_all_addresses_must_lie_inside(self):
+        for name, allowed, insecure in (
+                ('in.example', True, True), ('in.example:5000/x', True, True),
+                ('two.example', True, True), ('half.example', False, False),
+                ('out.example', False, False), ('nowhere.example', False, False),
+                ('inner.example', False, True), ('six.example', True, False),
+                ('named.example', True, False), ('elsewhere.example', True, True),
+                ('localhost:5000', False, True)):
+            with self.subTest(name=name):
+                found = self.instance.registry(name)
+                self.assertEqual((found['AllowNondistributable'], found['Insecure']),
+                                 (allowed, insecure))
+                self.assertFalse(found['Blocked'])
+
+    def test_origins(self):
+        path = os.path.join(self.instance.configuration, 'registries.d/test.conf')
+        for name, key, origin in (
+                ('in.example', 'AllowNondistributable', f'{path}:2'),
+                ('in.example', 'Retries', f'{path}:4'),
+                ('half.example', 'AllowNondistributable', 'built-in'),
+                ('inner.example', 'AllowNondistributable', f'{path}:6'),
+                ('named.example', 'Insecure', f'{path}:10'),
+                ('localhost', 'Insecure', 'built-in'),
+                ('nowhere.example', 'Retries', 'built-in')):
+            with self.subTest(name=name, key=key):
+                self.assertEqual(self.instance.registry(name)['Origins'][key], origin)
+
+    def test_other_keys(self):
+        self.assertEqual(self.instance.registry('two.example')['Retries'], 9)
+        self.assertEqual(self.instance.registry('half.example')['Retries'], 5)
+
+    def test_everybody_may_ask_and_all_are_answered(self):
+        alice = self.user(ALICE)
+        calls = [alice.begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', name)
+                 for name in ('in.example', 'out.example') * 10]
+        for number, call in enumerate(calls):
+            self.assertEqual(call.result()['AllowNondistributable'], number % 2 == 0)
+        self.eventually(lambda: len(self.instance.children()) == self._children)
+
+    def test_a_caller_that_leaves(self):
+        alice = self.user(ALICE)
+        for _ in range(8):
+            alice.begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', 'in.example')
+        alice.close()
+        self.assertTrue(self.instance.registry('in.example')['Insecure'])
+        self.eventually(lambda: len(self.instance.children()) == self._children)
+
+    def test_stopping_while_it_is_asked(self):
+        alice = self.user(ALICE)
+        for _ in range(4):
+            alice.begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', 'in.example')
+        self.instance.restart()
+
+
+class Blocking(InstanceTestCase):
+    registries = '[registry 10.66.0.0/16]\nBlocked=yes\n[registry free.example]\nBlocked=no\n' \
+                 '[registry 10.1.0.0/16]\nAllowNondistributable=yes\n'
+
+    def test_one_address_is_enough(self):
+        origin = os.path.join(self.instance.configuration, 'registries.d/test.conf:2')
+        for name, blocked in (('bad.example', True), ('mixed.example', True),
+                              ('in.example', False), ('out.example', False),
+                              ('nowhere.example', True), ('free.example', False),
+                              ('10.66.1.2:5000', True), ('10.1.2.3', False)):
+            with self.subTest(name=name):
+                found = self.instance.registry(name)
+                self.assertEqual(found['Blocked'], blocked)
+                if blocked:
+                    self.assertEqual(found['Origins']['Blocked'], origin)
+        self.assertFalse(self.instance.registry('mixed.example')['AllowNondistributable'])
+
+
+class Reloading(InstanceTestCase):
+    registries = '[registry 10.1.0.0/16]\nInsecure=yes\n'
+
+    def test_the_set_is_replaced_exactly(self):
+        self.assertTrue(self.instance.registry('in.example')['Insecure'])
+        self.instance.write_settings('registries.d/test.conf',
+                                     '[registry 203.0.113.0/24]\nInsecure=yes\n')
+        self.instance.manager('Reload')
+        self.assertFalse(self.instance.registry('in.example')['Insecure'])
+        self.assertTrue(self.instance.registry('out.example')['Insecure'])
+
+
+class WithoutWorkers(InstanceTestCase):
+    registries = '[registry 10.1.0.0/16]\nInsecure=yes\n[registry 10.66.0.0/16]\nBlocked=yes\n'
+
+    def setUp(self):
+        self.instance = self.new_instance(registries=self.registries,
+                                          environment={'BERTH_TRANSFER': '/bin/false'})
+
+    def test_a_worker_that_fails_is_no_answer(self):
+        with self.assertError('org.freedesktop.DBus.Error.Failed', 'worker'):
+            self.instance.registry('in.example')
+        self.assertTrue(self.instance.registry('10.1.2.3')['Insecure'])
+
+
+if __name__ == '__main__':
+    unittest.main()
