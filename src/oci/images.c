@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Images: what an entry of index.json means, and the changes that can be made to the entries. Every
+ * change is planned on the index as it is while nobody else can replace it, and made by replacing
+ * the whole file, so that readers see it before or after, and several processes lose nothing of
+ * each other's. Other tools know nothing of the lock; what they do at the same moment may be lost.
+ */
+
+#include "oci/images.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/names.h"
+#include "base/reference.h"
+#include "oci/descriptor.h"
+#include "oci/index-file.h"
+#include "oci/reach.h"
+#include "oci/store-internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define ANNOTATION_INDEX    "org.berthd.index.digest"
+#define ANNOTATION_PLATFORM "org.berthd.platform"
+#define ANNOTATION_PULLED   "org.berthd.pulled"
+#define ANNOTATION_TOTAL    "org.berthd.total"
+#define ANNOTATION_OWNERS   "org.berthd.owners"
+
+#define OWNERS_MAX          256
+#define PARTS_MAX           65536 /* blobs of one image that are counted */
+
+void berth_image_free(BerthImage *image)
+{
+    if (!image)
+        return;
+    g_free(image->reference);
+    g_free(image->media_type);
+    g_free(image->platform);
+    g_free(image->index_digest);
+    g_clear_pointer(&image->owners, g_array_unref);
+    g_free(image);
+}
+
+static bool has_owner(const GArray *owners, uid_t uid)
+{
+    for (guint i = 0; i < owners->len; i++)
+        if (g_array_index(owners, uid_t, i) == uid)
+            return true;
+    return false;
+}
+
+bool berth_image_owned_by(const BerthImage *image, uid_t uid)
+{
+    return uid == 0 || has_owner(image->owners, uid);
+}
+
+/* An entry's annotation, or NULL. */
+static const char *annotation(const json_t *entry, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(entry, "annotations"), key));
+}
+
+static uint64_t number(const json_t *entry, const char *key)
+{
+    const char *text = annotation(entry, key);
+    guint64 value;
+
+    return text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &value, NULL) ? value : 0;
+}
+
+static GArray *read_owners(const json_t *entry)
+{
+    GArray *owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
+    const char *text = annotation(entry, ANNOTATION_OWNERS);
+    g_auto(GStrv) words = g_strsplit(text ? text : "", " ", OWNERS_MAX + 1);
+
+    for (char **word = words; *word && owners->len < OWNERS_MAX; word++) {
+        guint64 value;
+        uid_t uid;
+
+        if (!g_ascii_string_to_unsigned(*word, 10, 0, (guint64)(uid_t)-2, &value, NULL))
+            continue;
+        uid = (uid_t)value;
+        if (!has_owner(owners, uid))
+            g_array_append_val(owners, uid);
+    }
+    return owners;
+}
+
+/* Returns NULL for an entry that makes no sense; that is another tool's business. */
+static BerthImage *read_image(const json_t *entry)
+{
+    g_autoptr(BerthDescriptor) descriptor = berth_descriptor_from_json(entry, NULL);
+    const char *platform = annotation(entry, ANNOTATION_PLATFORM);
+    g_autoptr(BerthImage) image = NULL;
+    BerthDigest index;
+
+    if (!descriptor)
+        return NULL;
+    image = g_new0(BerthImage, 1);
+    image->reference = g_strdup(annotation(entry, BERTH_ANNOTATION_NAME));
+    image->digest = descriptor->digest;
+    image->size = descriptor->size;
+    image->media_type = g_steal_pointer(&descriptor->media_type);
+    if (platform)
+        image->platform = g_strdup(platform);
+    else
+        image->platform =
+            descriptor->platform ? berth_platform_to_string(descriptor->platform) : g_strdup("");
+    if (annotation(entry, ANNOTATION_INDEX) &&
+        berth_digest_parse(annotation(entry, ANNOTATION_INDEX), &index, NULL))
+        image->index_digest = g_strdup(index.text);
+    image->pulled_usec = number(entry, ANNOTATION_PULLED);
+    image->total = number(entry, ANNOTATION_TOTAL);
+    image->owners = read_owners(entry);
+    return g_steal_pointer(&image);
+}
+
+/* Finding */
+
+/* The entries that @image names: all with that digest, or the one of that name. */
+static bool find_lines(const BerthIndexFile *file, const char *image, GArray *lines, GError **error)
+{
+    g_autoptr(BerthReference) reference = berth_reference_parse(image, NULL);
+    g_autofree char *full = reference ? berth_reference_to_string(reference) : NULL;
+    g_autofree char *quoted_digest = NULL;
+    BerthIndexLine line = { 0 };
+    BerthDigest digest;
+
+    if (berth_digest_parse(image, &digest, NULL)) {
+        quoted_digest = g_strdup_printf("\"%s\"", digest.text);
+        while (berth_index_file_next_with(file, quoted_digest, &line)) {
+            g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+
+            if (!entry)
+                return false;
+            if (g_strcmp0(json_string_value(json_object_get(entry, "digest")), digest.text) == 0)
+                g_array_append_val(lines, line);
+        }
+    } else if (full && berth_index_file_next_named(file, full, &line)) {
+        g_array_append_val(lines, line);
+    } else {
+        line = (BerthIndexLine){ 0 };
+        if (berth_index_file_next_named(file, image, &line))
+            g_array_append_val(lines, line);
+    }
+    return true;
+}
+
+static bool set_no_image(const char *image, GError **error)
+{
+    g_autofree char *quoted = berth_quote(image);
+
+    return berth_set_error(
+        error, BERTH_ERROR_NO_SUCH_IMAGE,
+        "there is no image '%s' in the store; pull it, or see the list of images", quoted);
+}
+
+/* The first of @lines that makes sense. */
+static json_t *first_entry(const BerthIndexFile *file, const GArray *lines, const char *image,
+                           BerthImage **found, GError **error)
+{
+    for (guint i = 0; i < lines->len; i++) {
+        g_autoptr(json_t) entry =
+            berth_index_file_entry(file, &g_array_index(lines, BerthIndexLine, i), error);
+
+        if (!entry)
+            return NULL;
+        *found = read_image(entry);
+        if (*found)
+            return g_steal_pointer(&entry);
+    }
+    (void)set_no_image(image, error);
+    return NULL;
+}
+
+static BerthImage *find_in(const BerthIndexFile *file, const char *image, GError **error)
+{
+    g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+    g_autoptr(json_t) entry = NULL;
+    BerthImage *found = NULL;
+
+    if (!find_lines(file, image, lines, error))
+        return NULL;
+    entry = first_entry(file, lines, image, &found, error);
+    return found;
+}
+
+BerthImage *berth_store_find(BerthStore *store, const char *image, GError **error)
+{
+    for (int strict = 0;; strict++) {
+        g_autoptr(BerthIndexFile) file = berth_index_file_read(store, strict, error);
+        g_autoptr(GError) failure = NULL;
+        BerthImage *found = file ? find_in(file, image, &failure) : NULL;
+
+        if (found || !file)
+            return found;
+        if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_STORE_CORRUPT) || strict) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return NULL;
+        }
+    }
+}
+
+/* Listing */
+
+static int compare(gconstpointer a, gconstpointer b)
+{
+    const BerthImage *one = *(BerthImage *const *)a, *other = *(BerthImage *const *)b;
+
+    if (!one->reference != !other->reference)
+        return one->reference ? -1 : 1;
+    return one->reference ? strcmp(one->reference, other->reference)
+                          : strcmp(one->digest.text, other->digest.text);
+}
+
+static GPtrArray *list_in(const BerthIndexFile *file, const char *prefix, GError **error)
+{
+    g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next(file, &line)) {
+        g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+        g_autoptr(BerthImage) image = entry ? read_image(entry) : NULL;
+
+        if (!entry)
+            return NULL;
+        if (image && g_str_has_prefix(image->reference ? image->reference : "", prefix))
+            g_ptr_array_add(images, g_steal_pointer(&image));
+    }
+    g_ptr_array_sort(images, compare);
+    return g_steal_pointer(&images);
+}
+
+GPtrArray *berth_store_list(BerthStore *store, const char *prefix, GError **error)
+{
+    for (int strict = 0;; strict++) {
+        g_autoptr(BerthIndexFile) file = berth_index_file_read(store, strict, error);
+        g_autoptr(GPtrArray) images = file ? list_in(file, prefix, strict ? error : NULL) : NULL;
+
+        if (images || !file || strict)
+            return g_steal_pointer(&images);
+    }
+}
+
+/* Changing */
+
+/* Fills in which lines of @file go and what comes; STORE_CORRUPT: try again, strictly. */
+typedef bool (*PlanFunc)(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
+                         GError **error);
+
+static bool edit(BerthStore *store, PlanFunc plan, void *userdata, GError **error)
+{
+    BERTH_AUTO_FD lock = berth_store_lock(store, BERTH_STORE_LOCK_INDEX, LOCK_EX, error);
+
+    for (int strict = 0; lock >= 0; strict++) {
+        g_autoptr(GArray) out = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+        g_autoptr(GPtrArray) in = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(BerthIndexFile) file = berth_index_file_read(store, strict, error);
+        g_autoptr(GError) failure = NULL;
+
+        if (!file)
+            return false;
+        if (plan(file, userdata, out, in, &failure))
+            return berth_index_file_replace(store, file, out, in, error);
+        if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_STORE_CORRUPT) || strict) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return false;
+        }
+    }
+    return false;
+}
+
+static void set_annotation(json_t *annotations, const char *key, const char *value)
+{
+    if (value && *value)
+        json_object_set_new(annotations, key, json_string(value));
+}
+
+static char *format_owners(const GArray *owners)
+{
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < owners->len && i < OWNERS_MAX; i++)
+        g_string_append_printf(text, "%s%u", i > 0 ? " " : "", g_array_index(owners, uid_t, i));
+    return g_string_free(text, FALSE);
+}
+
+/* The entry of @image, with @owners instead of its own. */
+static char *format_image(const BerthImage *image, const GArray *owners)
+{
+    g_autoptr(json_t) entry = json_object();
+    json_t *annotations = json_object();
+    g_autofree char *pulled = g_strdup_printf("%" PRIu64, image->pulled_usec);
+    g_autofree char *total = g_strdup_printf("%" PRIu64, image->total);
+    g_autofree char *uids = format_owners(owners);
+
+    json_object_set_new(entry, "annotations", annotations);
+    json_object_set_new(entry, "mediaType", json_string(image->media_type));
+    json_object_set_new(entry, "digest", json_string(image->digest.text));
+    json_object_set_new(entry, "size", json_integer(image->size));
+    set_annotation(annotations, BERTH_ANNOTATION_NAME, image->reference);
+    set_annotation(annotations, ANNOTATION_PLATFORM, image->platform);
+    set_annotation(annotations, ANNOTATION_INDEX, image->index_digest);
+    set_annotation(annotations, ANNOTATION_PULLED, pulled);
+    if (image->total > 0)
+        set_annotation(annotations, ANNOTATION_TOTAL, total);
+    set_annotation(annotations, ANNOTATION_OWNERS, uids);
+    return berth_index_file_format(entry);
+}
+
+static void add_owners(GArray *owners, const GArray *more)
+{
+    for (guint i = 0; i < more->len; i++)
+        if (!has_owner(owners, g_array_index(more, uid_t, i)))
+            g_array_append_val(owners, g_array_index(more, uid_t, i));
+}
+
+static bool plan_name(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
+                      GError **error)
+{
+    const BerthImage *image = userdata;
+    g_autoptr(GArray) owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next_named(file, image->reference, &line)) {
+        g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+        g_autoptr(BerthImage) before = entry ? read_image(entry) : NULL;
+
+        if (!entry)
+            return false;
+        if (before && berth_digest_equal(&before->digest, &image->digest))
+            add_owners(owners, before->owners);
+        g_array_append_val(out, line);
+    }
+    add_owners(owners, image->owners);
+    g_ptr_array_add(in, format_image(image, owners));
+    return true;
+}
+
+static bool add_size(const BerthDigest *digest, int64_t size, bool deep, void *userdata)
+{
+    GHashTable *sizes = userdata;
+
+    return g_hash_table_size(sizes) < PARTS_MAX &&
+           g_hash_table_insert(sizes, g_strdup(digest->text), GSIZE_TO_POINTER(MAX(size, 0)));
+}
+
+/* All bytes of @image, or 0 when its manifest cannot be read. */
+static uint64_t count_total(BerthStore *store, const BerthImage *image)
+{
+    g_autoptr(GHashTable) sizes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTableIter iter;
+    uint64_t total = 0;
+    gpointer size;
+
+    if (!berth_store_reach(store, &image->digest, image->media_type, image->size, BERTH_REACH_PARTS,
+                           add_size, sizes, NULL))
+        return 0;
+    g_hash_table_iter_init(&iter, sizes);
+    while (g_hash_table_iter_next(&iter, NULL, &size))
+        total += GPOINTER_TO_SIZE(size);
+    return total;
+}
+
+bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error)
+{
+    BerthImage counted = *image;
+
+    g_assert(image->reference);
+    if (counted.total == 0)
+        counted.total = count_total(store, image);
+    return edit(store, plan_name, &counted, error);
+}
+
+typedef struct {
+    const char *image;
+    const char *reference;
+    uid_t uid;
+} Change;
+
+/* Whether what has the name now may be replaced for @uid. */
+static bool take_place(const BerthIndexFile *file, const Change *change, GArray *out,
+                       GError **error)
+{
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next_named(file, change->reference, &line)) {
+        g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+        g_autoptr(BerthImage) before = entry ? read_image(entry) : NULL;
+
+        if (!entry)
+            return false;
+        if (before ? !berth_image_owned_by(before, change->uid) : change->uid != 0)
+            return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                                   "'%s' is the name of somebody else's image; use another name",
+                                   change->reference);
+        g_array_append_val(out, line);
+    }
+    return true;
+}
+
+static bool plan_tag(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
+                     GError **error)
+{
+    const Change *change = userdata;
+    g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+    g_autoptr(BerthImage) source = NULL;
+    g_autoptr(json_t) entry = NULL;
+    json_t *annotations;
+
+    if (!find_lines(file, change->image, lines, error))
+        return false;
+    entry = first_entry(file, lines, change->image, &source, error);
+    if (!entry || !take_place(file, change, out, error))
+        return false;
+    annotations = json_object_get(entry, "annotations");
+    if (!json_is_object(annotations)) {
+        annotations = json_object();
+        json_object_set_new(entry, "annotations", annotations);
+    }
+    json_object_set_new(annotations, BERTH_ANNOTATION_NAME, json_string(change->reference));
+    g_ptr_array_add(in, berth_index_file_format(entry));
+    return true;
+}
+
+bool berth_store_tag(BerthStore *store, const char *image, const char *reference, uid_t uid,
+                     GError **error)
+{
+    g_autoptr(BerthReference) parsed = berth_reference_parse(reference, error);
+    g_autofree char *full = NULL;
+
+    if (!parsed)
+        return false;
+    full = berth_reference_to_string(parsed);
+    if (parsed->has_digest)
+        return berth_set_error(error, BERTH_ERROR_INVALID_REFERENCE,
+                               "'%s' has a digest; a name to tag an image with has a tag only",
+                               full);
+    return edit(store, plan_tag, &(Change){ image, full, uid }, error);
+}
+
+/* The entry as it is without the owner @uid, or NULL when nobody else owns it. */
+static char *without_owner(json_t *entry, const BerthImage *image, uid_t uid)
+{
+    g_autofree char *uids = NULL;
+
+    if (uid == 0 || image->owners->len < 2)
+        return NULL;
+    for (guint i = 0; i < image->owners->len; i++)
+        if (g_array_index(image->owners, uid_t, i) == uid)
+            g_array_remove_index(image->owners, i--);
+    uids = format_owners(image->owners);
+    set_annotation(json_object_get(entry, "annotations"), ANNOTATION_OWNERS, uids);
+    return berth_index_file_format(entry);
+}
+
+static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
+                        GError **error)
+{
+    const Change *change = userdata;
+    g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+
+    if (!find_lines(file, change->image, lines, error))
+        return false;
+    if (lines->len == 0)
+        return set_no_image(change->image, error);
+    for (guint i = 0; i < lines->len; i++) {
+        const BerthIndexLine *line = &g_array_index(lines, BerthIndexLine, i);
+        g_autoptr(json_t) entry = berth_index_file_entry(file, line, error);
+        g_autoptr(BerthImage) image = entry ? read_image(entry) : NULL;
+        char *rest;
+
+        if (!entry)
+            return false;
+        if (image ? !berth_image_owned_by(image, change->uid) : change->uid != 0)
+            continue;
+        g_array_append_val(out, *line);
+        rest = image ? without_owner(entry, image, change->uid) : NULL;
+        if (rest)
+            g_ptr_array_add(in, rest);
+    }
+    if (out->len == 0) {
+        g_autofree char *quoted = berth_quote(change->image);
+        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                               "image '%s' belongs to somebody else", quoted);
+    }
+    return true;
+}
+
+bool berth_store_unname(BerthStore *store, const char *image, uid_t uid, GError **error)
+{
+    return edit(store, plan_unname, &(Change){ image, NULL, uid }, error);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Removing what nobody needs: mark and sweep, beside running transfers. Marking takes long and
+ * happens first, without a lock. Then nobody can lease or name anything while what came meanwhile
+ * is marked and what is unmarked is moved out of blobs/, which takes milliseconds; deleting it,
+ * which takes long again, comes after that. When a manifest cannot be read, nobody knows what it
+ * needs, so nothing is removed before an administrator has seen to it.
+ */
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "oci/descriptor.h"
+#include "oci/index-file.h"
+#include "oci/reach.h"
+#include "oci/store-internal.h"
+
+#include <string.h>
+#include <sys/file.h>
+
+#define DOOMED "del-" /* in ingest/: what a sweep took out of blobs/ */
+
+typedef enum {
+    MARK_NONE,
+    MARK_NEEDED,
+    MARK_FOLLOWED, /* needed, and so is what it names */
+} Mark;
+
+typedef struct {
+    BerthStore *store;
+    GHashTable *blobs; /* digests, as texts, to their Mark */
+    uint64_t bytes;
+    unsigned count;
+} Sweep;
+
+typedef bool (*EntryFunc)(Sweep *sweep, int directory, const char *name, GError **error);
+
+/* Calls @func for every file in @directory until it says false. */
+static bool each_file(Sweep *sweep, int directory, EntryFunc func, GError **error)
+{
+    int fd = berth_store_openat(directory, ".", O_RDONLY | O_DIRECTORY);
+    BERTH_AUTO_DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!stream) {
+        berth_close(fd);
+        return berth_store_set_errno(error, errno, "cannot read a directory of the store");
+    }
+    errno = 0;
+    for (const struct dirent *entry; (entry = readdir(stream)); errno = 0)
+        if (entry->d_name[0] != '.' && !func(sweep, directory, entry->d_name, error))
+            return false;
+    return errno == 0 ||
+           berth_store_set_errno(error, errno, "cannot read a directory of the store");
+}
+
+/* Removes a file, and counts it. */
+static void remove_file(Sweep *sweep, int directory, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        unlinkat(directory, name, 0) == 0)
+        sweep->bytes += (uint64_t)st.st_size;
+}
+
+/* Marking */
+
+static bool list_blob(Sweep *sweep, int directory, const char *name, GError **error)
+{
+    /* other tools keep temporary files there, with other names */
+    for (int a = 0; a < _BERTH_DIGEST_MAX; a++) {
+        g_autofree char *text = g_strconcat(berth_digest_algorithm_to_string(a), ":", name, NULL);
+        BerthDigest digest;
+
+        if (directory == sweep->store->blobs[a] && berth_digest_parse(text, &digest, NULL))
+            g_hash_table_insert(sweep->blobs, g_steal_pointer(&text), GINT_TO_POINTER(MARK_NONE));
+    }
+    return true;
+}
+
+static bool mark(const BerthDigest *digest, int64_t size, bool deep, void *userdata)
+{
+    Sweep *sweep = userdata;
+    Mark wanted = deep ? MARK_FOLLOWED : MARK_NEEDED;
+    gpointer key, before;
+
+    if (!g_hash_table_lookup_extended(sweep->blobs, digest->text, &key, &before)) {
+        /* one that came after the list was made, or is not there at all */
+        if (!deep || berth_store_stat_blob(sweep->store, digest, NULL, NULL) <= 0)
+            return false;
+        before = GINT_TO_POINTER(MARK_NONE);
+    }
+    if (GPOINTER_TO_INT(before) >= (int)wanted)
+        return false;
+    g_hash_table_insert(sweep->blobs, g_strdup(digest->text), GINT_TO_POINTER(wanted));
+    return deep;
+}
+
+static bool mark_entry(Sweep *sweep, const json_t *entry, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(BerthDescriptor) descriptor = berth_descriptor_from_json(entry, &failure);
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!descriptor)
+        return berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
+                               BERTH_STORE_INDEX
+                               " of the store has an entry whose blobs cannot be found, so nothing "
+                               "is removed: %s; mend it, or remove it with the tool that made it",
+                               failure->message);
+    if (descriptor->annotations) { /* such as the index that the image was chosen from */
+        g_hash_table_iter_init(&iter, descriptor->annotations);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            BerthDigest digest;
+
+            if (strchr(value, ':') && berth_digest_parse(value, &digest, NULL))
+                (void)mark(&digest, -1, false, sweep);
+        }
+    }
+    if (berth_store_reach(sweep->store, &descriptor->digest, descriptor->media_type,
+                          descriptor->size, BERTH_REACH_ALL, mark, sweep, error))
+        return true;
+    g_prefix_error(error, "image %s: ", descriptor->digest.text);
+    return false;
+}
+
+static bool mark_entries(Sweep *sweep, const BerthIndexFile *file, bool *odd, GError **error)
+{
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next(file, &line)) {
+        g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+
+        *odd = !entry;
+        if (!entry || !mark_entry(sweep, entry, error))
+            return false;
+    }
+    return true;
+}
+
+static bool mark_images(Sweep *sweep, GError **error)
+{
+    for (int strict = 0;; strict++) {
+        g_autoptr(BerthIndexFile) file = berth_index_file_read(sweep->store, strict, error);
+        g_autoptr(GError) failure = NULL;
+        bool odd = false;
+
+        if (!file)
+            return false;
+        if (mark_entries(sweep, file, &odd, &failure))
+            return true;
+        if (!odd || strict) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return false;
+        }
+    }
+}
+
+/* Whether somebody holds the lock of @fd; if not, it is ours now. */
+static bool is_locked(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+static bool mark_lease(Sweep *sweep, int directory, const char *name, GError **error)
+{
+    BERTH_AUTO_FD fd = -1;
+    BERTH_AUTO_FILE *file = NULL;
+    char line[BERTH_DIGEST_LENGTH_MAX + 2];
+
+    if (!g_str_has_prefix(name, BERTH_STORE_LEASE "-"))
+        return true;
+    fd = berth_store_openat(directory, name, O_RDONLY);
+    if (fd < 0)
+        return true; /* it has just ended */
+    if (!is_locked(fd)) {
+        (void)unlinkat(directory, name, 0);
+        return true;
+    }
+    file = fdopen(fd, "r");
+    if (!file)
+        return berth_store_set_errno(error, errno, "cannot read ingest/%s", name);
+    (void)berth_steal_fd(&fd);
+    while (fgets(line, sizeof(line), file)) {
+        BerthDigest digest;
+
+        /* the transfer itself leases what a manifest needs that cannot be read */
+        if (berth_digest_parse(g_strchomp(line), &digest, NULL))
+            (void)berth_store_reach(sweep->store, &digest, "", -1, BERTH_REACH_ALL, mark, sweep,
+                                    NULL);
+    }
+    return true;
+}
+
+/* Sweeping */
+
+static gboolean is_marked(gpointer key, gpointer marked, gpointer userdata)
+{
+    return GPOINTER_TO_INT(marked) != MARK_NONE;
+}
+
+/* Moves what is not marked out of blobs/. */
+static bool take_out(Sweep *sweep, GError **error)
+{
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, sweep->blobs);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        g_autofree char *doomed = g_strconcat(DOOMED, key, NULL);
+        BerthDigest digest;
+
+        g_assert(berth_digest_parse(key, &digest, NULL));
+        if (renameat(sweep->store->blobs[digest.algorithm], berth_digest_hex(&digest),
+                     sweep->store->ingest, doomed) == 0)
+            sweep->count++;
+        else if (errno != ENOENT)
+            return berth_store_set_errno(error, errno, "cannot remove blob %s", digest.text);
+    }
+    return true;
+}
+
+static bool sweep_blobs(Sweep *sweep, GError **error)
+{
+    BERTH_AUTO_FD sweep_lock =
+        berth_store_lock(sweep->store, BERTH_STORE_LOCK_SWEEP, LOCK_EX, error);
+    BERTH_AUTO_FD index_lock =
+        sweep_lock < 0 ? -1
+                       : berth_store_lock(sweep->store, BERTH_STORE_LOCK_INDEX, LOCK_EX, error);
+
+    if (index_lock < 0 || !mark_images(sweep, error) ||
+        !each_file(sweep, sweep->store->ingest, mark_lease, error))
+        return false;
+    g_hash_table_foreach_remove(sweep->blobs, is_marked, NULL);
+    return take_out(sweep, error);
+}
+
+/* What nobody is at in ingest/, by now. */
+static bool remove_left(Sweep *sweep, int directory, const char *name, GError **error)
+{
+    BERTH_AUTO_FD fd = -1;
+
+    if (g_str_has_prefix(name, DOOMED)) {
+        remove_file(sweep, directory, name);
+        return true;
+    }
+    if (!g_str_has_prefix(name, "sha256-") && !g_str_has_prefix(name, "sha512-") &&
+        !g_str_has_prefix(name, BERTH_STORE_TEMPORARY "-"))
+        return true;
+    fd = berth_store_openat(directory, name, O_RDONLY);
+    if (fd >= 0 && !is_locked(fd) && berth_store_is_linked(directory, name, fd))
+        remove_file(sweep, directory, name);
+    return true;
+}
+
+bool berth_store_prune(BerthStore *store, uint64_t *bytes, unsigned *blobs, GError **error)
+{
+    g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Sweep sweep = { .store = store, .blobs = table };
+
+    for (int a = 0; a < _BERTH_DIGEST_MAX; a++) {
+        int directory = berth_store_blobs(store, a, false);
+
+        if (directory >= 0 && !each_file(&sweep, directory, list_blob, error))
+            return false;
+    }
+    if (!mark_images(&sweep, error) || !sweep_blobs(&sweep, error) ||
+        !each_file(&sweep, store->ingest, remove_left, error))
+        return false;
+    *bytes = sweep.bytes;
+    *blobs = sweep.count;
+    return true;
+}

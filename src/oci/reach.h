@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/digest.h"
+#include "oci/store.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * BerthReachFunc: told of a blob.
+ * @size: bytes it should have, or -1
+ * @deep: whether it is looked into if this returns true. The same blob may come both ways, since
+ *   anybody can make a manifest that calls another one a layer
+ *
+ * Returns: whether what it names is wanted too; false for what was looked into before.
+ */
+typedef bool (*BerthReachFunc)(const BerthDigest *digest, int64_t size, bool deep, void *userdata);
+
+/** BerthReach: how far to go. */
+typedef enum {
+    BERTH_REACH_ALL,    /* everything that may be needed, guessed where it is not understood */
+    BERTH_REACH_PARTS,  /* what an image consists of: not what it was attached to */
+    BERTH_REACH_PROVEN, /* of that, what must have been downloaded when the image was pulled: no
+                           layers that a pull may leave out */
+} BerthReach;
+
+/**
+ * berth_store_reach:
+ * @digest: a manifest or index, or any other blob
+ * @media_type: what it is said to be
+ * @size: bytes it should have, or -1
+ * @how: how far to go
+ * @func: called for @digest, and for what it names: config and layers, manifests of an index, what
+ *   a referrer was attached to
+ * @error: BERTH_ERROR_STORE_CORRUPT: a manifest or index is there but cannot be read; or
+ *   BERTH_ERROR_FAILED
+ *
+ * What is not in the store is told, but nothing is known of what it names.
+ */
+bool berth_store_reach(BerthStore *store, const BerthDigest *digest, const char *media_type,
+                       int64_t size, BerthReach how, BerthReachFunc func, void *userdata,
+                       GError **error);
+
+/**
+ * berth_store_reachable_for:
+ * @uid: a user
+ *
+ * Returns: (transfer full) (element-type utf8): the digests, as texts, of the blobs that @uid has
+ *   shown to have access to: those of the images that it owns. What cannot be read is left out.
+ */
+GHashTable *berth_store_reachable_for(BerthStore *store, uid_t uid);
