@@ -39,7 +39,7 @@ typedef struct {
 } Lane;
 
 struct BerthFlow {
-    BerthPool *pool;
+    BerthThreads *pool;
     BerthFlowSpec spec;
     const BerthFlowEvents *events;
     void *userdata;
@@ -90,7 +90,7 @@ static bool hash_block(BerthFlow *flow, const BerthBlock *block, GError **error)
 /* What an earlier try left in the file. */
 static bool hash_file(BerthFlow *flow, GError **error)
 {
-    BerthBlock *block = berth_pool_take(flow->pool, BERTH_BLOCK_SIZE);
+    BerthBlock *block = berth_threads_take(flow->pool, BERTH_BLOCK_SIZE);
     bool ok = true;
 
     while (ok && flow->hash_before > 0 && !g_atomic_int_get(&flow->stop)) {
@@ -110,9 +110,9 @@ static bool hash_file(BerthFlow *flow, GError **error)
         flow->hash_before -= (uint64_t)n;
         ok = hash_block(flow, block, error);
     }
-    berth_pool_lock(flow->pool);
-    berth_pool_give_back(flow->pool, block);
-    berth_pool_unlock(flow->pool);
+    berth_threads_lock(flow->pool);
+    berth_threads_give_back(flow->pool, block);
+    berth_threads_unlock(flow->pool);
     return ok;
 }
 
@@ -211,8 +211,8 @@ static void drop_block(BerthFlow *flow, BerthBlock *block)
 {
     if (--block->uses > 0)
         return;
-    berth_pool_give_back(flow->pool, block);
-    (void)berth_pool_queued(flow->pool, -1);
+    berth_threads_give_back(flow->pool, block);
+    (void)berth_threads_queued(flow->pool, -1);
 }
 
 static void drop_all(BerthFlow *flow, LaneKind kind)
@@ -228,19 +228,19 @@ static void drain(BerthFlow *flow, LaneKind kind)
     GError *error = NULL;
 
     if (kind == LANE_HASH && flow->hash_before > 0 && !flow->error) {
-        berth_pool_unlock(flow->pool);
+        berth_threads_unlock(flow->pool);
         (void)hash_file(flow, &error);
-        berth_pool_lock(flow->pool);
+        berth_threads_lock(flow->pool);
         keep_error(flow, g_steal_pointer(&error));
     }
     for (BerthBlock *block; (block = g_queue_pop_head(&lane->blocks));) {
         if (!flow->error) {
-            berth_pool_unlock(flow->pool);
+            berth_threads_unlock(flow->pool);
             if (kind == LANE_HASH)
                 (void)hash_block(flow, block, &error);
             else
                 (void)write_block(flow, block, &error);
-            berth_pool_lock(flow->pool);
+            berth_threads_lock(flow->pool);
             keep_error(flow, g_steal_pointer(&error));
         }
         drop_block(flow, block);
@@ -264,22 +264,22 @@ static void end(BerthFlow *flow)
     GError *error = NULL;
 
     if (flow->finishing && !flow->error) {
-        berth_pool_unlock(flow->pool);
+        berth_threads_unlock(flow->pool);
         if (verify(flow, &error) && flow->spec.fd >= 0 && place(flow, &error))
             flow->reserved = 0; /* all of it was written */
-        berth_pool_lock(flow->pool);
+        berth_threads_lock(flow->pool);
         keep_error(flow, g_steal_pointer(&error));
     }
-    berth_pool_unlock(flow->pool);
+    berth_threads_unlock(flow->pool);
     close_file(flow);
-    berth_pool_lock(flow->pool);
+    berth_threads_lock(flow->pool);
     flow->complete = true;
     if (!flow->abandoned) {
-        berth_pool_tell(flow->pool, &flow->done);
-        berth_pool_unlock(flow->pool);
+        berth_threads_tell(flow->pool, &flow->done);
+        berth_threads_unlock(flow->pool);
         return;
     }
-    berth_pool_unlock(flow->pool);
+    berth_threads_unlock(flow->pool);
     destroy(flow);
 }
 
@@ -289,7 +289,7 @@ static void run_lane(BerthTask *task)
     BerthFlow *flow = lane->flow;
     LaneKind kind = lane == &flow->lanes[LANE_HASH] ? LANE_HASH : LANE_WRITE;
 
-    berth_pool_lock(flow->pool);
+    berth_threads_lock(flow->pool);
     drain(flow, kind);
     if ((flow->finishing || flow->abandoned) && !flow->lanes[!kind].active) {
         drain(flow, !kind); /* a small blob has not been given a second thread */
@@ -297,8 +297,8 @@ static void run_lane(BerthTask *task)
         return;
     }
     lane->active = false;
-    berth_pool_wake(flow->pool);
-    berth_pool_unlock(flow->pool);
+    berth_threads_wake(flow->pool);
+    berth_threads_unlock(flow->pool);
 }
 
 static void start_lane(BerthFlow *flow, LaneKind kind)
@@ -306,7 +306,7 @@ static void start_lane(BerthFlow *flow, LaneKind kind)
     if (flow->lanes[kind].active)
         return;
     flow->lanes[kind].active = true;
-    berth_pool_run(flow->pool, &flow->lanes[kind].task);
+    berth_threads_run(flow->pool, &flow->lanes[kind].task);
 }
 
 /* Hands the current block on. */
@@ -318,7 +318,7 @@ static void push_current(BerthFlow *flow)
     g_queue_push_tail(&flow->lanes[LANE_HASH].blocks, block);
     if (flow->spec.fd >= 0)
         g_queue_push_tail(&flow->lanes[LANE_WRITE].blocks, block);
-    (void)berth_pool_queued(flow->pool, 1);
+    (void)berth_threads_queued(flow->pool, 1);
 }
 
 /* The loop's side */
@@ -339,8 +339,8 @@ static void deliver_done(BerthNotice *notice)
     flow->events->finished(flow->error, flow->userdata);
 }
 
-BerthFlow *berth_flow_new(BerthPool *pool, const BerthFlowSpec *spec, const BerthFlowEvents *events,
-                          void *userdata, GError **error)
+BerthFlow *berth_flow_new(BerthThreads *pool, const BerthFlowSpec *spec,
+                          const BerthFlowEvents *events, void *userdata, GError **error)
 {
     BERTH_AUTO_FD fd = spec->fd;
     BerthHash *hash = berth_hash_new(spec->digest.algorithm, error);
@@ -365,9 +365,9 @@ BerthFlow *berth_flow_new(BerthPool *pool, const BerthFlowSpec *spec, const Bert
         g_queue_init(&flow->lanes[kind].blocks);
     }
     if (spec->before > 0) {
-        berth_pool_lock(pool);
+        berth_threads_lock(pool);
         start_lane(flow, LANE_HASH);
-        berth_pool_unlock(pool);
+        berth_threads_unlock(pool);
     }
     return flow;
 }
@@ -382,7 +382,7 @@ bool berth_flow_write(BerthFlow *flow, const void *data, size_t length, bool *fu
         size_t n;
 
         if (!flow->current)
-            flow->current = berth_pool_take(
+            flow->current = berth_threads_take(
                 flow->pool, flow->spec.size > 0 ? (size_t)flow->spec.size : BERTH_BLOCK_SIZE);
         n = MIN(length, flow->current->size - flow->current->length);
         g_assert(n > 0); /* no more than the size came */
@@ -393,18 +393,18 @@ bool berth_flow_write(BerthFlow *flow, const void *data, size_t length, bool *fu
         /* the last block of a blob is handed on when it is known to be that */
         if (flow->current->length < BERTH_BLOCK_SIZE)
             continue;
-        berth_pool_lock(flow->pool);
+        berth_threads_lock(flow->pool);
         push_current(flow);
         start_lane(flow, LANE_HASH);
         if (flow->spec.fd >= 0)
             start_lane(flow, LANE_WRITE);
-        *full = berth_pool_queued(flow->pool, 0);
+        *full = berth_threads_queued(flow->pool, 0);
         if (*full)
-            berth_pool_await_room(flow->pool, &flow->room);
+            berth_threads_await_room(flow->pool, &flow->room);
         ok = !flow->error;
         if (!ok && error)
             *error = g_error_copy(flow->error);
-        berth_pool_unlock(flow->pool);
+        berth_threads_unlock(flow->pool);
     }
     return ok;
 }
@@ -415,15 +415,15 @@ bool berth_flow_restart(BerthFlow *flow, GError **error)
 
     if (!hash)
         return false;
-    berth_pool_lock(flow->pool);
+    berth_threads_lock(flow->pool);
     g_atomic_int_set(&flow->stop, 1);
     drop_all(flow, LANE_HASH);
     drop_all(flow, LANE_WRITE);
     while (flow->lanes[LANE_HASH].active || flow->lanes[LANE_WRITE].active)
-        berth_pool_wait(flow->pool);
+        berth_threads_wait(flow->pool);
     g_atomic_int_set(&flow->stop, 0);
     g_clear_error(&flow->error);
-    berth_pool_unlock(flow->pool);
+    berth_threads_unlock(flow->pool);
 
     berth_hash_free(flow->hash);
     flow->hash = hash;
@@ -438,25 +438,25 @@ bool berth_flow_restart(BerthFlow *flow, GError **error)
 
 void berth_flow_finish(BerthFlow *flow)
 {
-    berth_pool_lock(flow->pool);
+    berth_threads_lock(flow->pool);
     flow->finishing = true;
     if (flow->current)
         push_current(flow);
     /* when a lane is at work, it sees to the rest; when none is, one thread does for both */
     if (!flow->lanes[LANE_HASH].active && !flow->lanes[LANE_WRITE].active)
         start_lane(flow, LANE_HASH);
-    berth_pool_unlock(flow->pool);
+    berth_threads_unlock(flow->pool);
 }
 
 void berth_flow_free(BerthFlow *flow)
 {
     if (!flow)
         return;
-    berth_pool_lock(flow->pool);
-    berth_pool_forget(flow->pool, &flow->room);
-    berth_pool_forget(flow->pool, &flow->done);
+    berth_threads_lock(flow->pool);
+    berth_threads_forget(flow->pool, &flow->room);
+    berth_threads_forget(flow->pool, &flow->done);
     if (flow->complete) {
-        berth_pool_unlock(flow->pool);
+        berth_threads_unlock(flow->pool);
         destroy(flow);
         return;
     }
@@ -467,9 +467,9 @@ void berth_flow_free(BerthFlow *flow)
         if (flow->current && flow->spec.fd >= 0) {
             flow->current->uses = 1;
             g_queue_push_tail(&flow->lanes[LANE_WRITE].blocks, g_steal_pointer(&flow->current));
-            (void)berth_pool_queued(flow->pool, 1);
+            (void)berth_threads_queued(flow->pool, 1);
         }
         start_lane(flow, LANE_WRITE);
     }
-    berth_pool_unlock(flow->pool);
+    berth_threads_unlock(flow->pool);
 }

@@ -45,8 +45,8 @@ char *berth_flow_name(const BerthDigest *digest);
  *
  * Returns: (transfer full) (nullable): end it with berth_flow_free().
  */
-BerthFlow *berth_flow_new(BerthPool *pool, const BerthFlowSpec *spec, const BerthFlowEvents *events,
-                          void *userdata, GError **error);
+BerthFlow *berth_flow_new(BerthThreads *pool, const BerthFlowSpec *spec,
+                          const BerthFlowEvents *events, void *userdata, GError **error);
 
 /** berth_flow_write: see berth_ingest_write(). */
 bool berth_flow_write(BerthFlow *flow, const void *data, size_t length, bool *full, GError **error);

@@ -252,7 +252,7 @@ BerthIngest *berth_ingest_new(BerthStore *store, sd_event *event, const BerthDig
         return NULL;
     }
     if (!store->pool)
-        store->pool = berth_pool_new(event, error);
+        store->pool = berth_threads_new(event, error);
     if (!store->pool || !begin(ingest, error))
         return NULL;
     return g_steal_pointer(&ingest);

@@ -18,7 +18,7 @@
     "lock-sweep" /* shared: who adds to a lease; exclusive: who sweeps                             \
                   */
 
-typedef struct BerthPool BerthPool; /* threads.h */
+typedef struct BerthThreads BerthThreads; /* threads.h */
 
 struct BerthStore {
     int root;
@@ -31,7 +31,7 @@ struct BerthStore {
     uint64_t allowance;               /* bytes to write before free space is looked at again */
     gint unsynced[_BERTH_DIGEST_MAX]; /* atomic: blobs/ALG has names that are not durable */
     GHashTable *own;                  /* (nullable) digests of the user's images, as texts */
-    BerthPool *pool;                  /* (nullable) threads, since the first ingest */
+    BerthThreads *pool;               /* (nullable) threads, since the first ingest */
 };
 
 /** berth_store_set_errno: an error of a system call, with the code that fits @err. Returns: false

@@ -390,7 +390,7 @@ void berth_store_free(BerthStore *store)
 {
     if (!store)
         return;
-    berth_pool_free(store->pool);
+    berth_threads_free(store->pool);
     for (int a = 0; a < _BERTH_DIGEST_MAX; a++)
         berth_close(store->blobs[a]);
     berth_close(store->ingest);

@@ -24,7 +24,7 @@
 #define QUEUED_LOW  10
 #define SPARE_MAX   24 /* blocks that are kept for later */
 
-struct BerthPool {
+struct BerthThreads {
     GMutex lock;
     GCond work;    /* for threads: there is some, or the end has come */
     GCond settled; /* for the loop's thread */
@@ -45,12 +45,12 @@ struct BerthPool {
     sd_event_source *source;
 };
 
-void berth_pool_lock(BerthPool *pool)
+void berth_threads_lock(BerthThreads *pool)
 {
     g_mutex_lock(&pool->lock);
 }
 
-void berth_pool_unlock(BerthPool *pool)
+void berth_threads_unlock(BerthThreads *pool)
 {
     g_mutex_unlock(&pool->lock);
 }
@@ -59,9 +59,9 @@ void berth_pool_unlock(BerthPool *pool)
 
 static gpointer work(gpointer data)
 {
-    BerthPool *pool = data;
+    BerthThreads *pool = data;
 
-    berth_pool_lock(pool);
+    berth_threads_lock(pool);
     for (;;) {
         BerthTask *task = pool->first;
 
@@ -77,16 +77,16 @@ static gpointer work(gpointer data)
         if (!pool->first)
             pool->last = &pool->first;
         pool->waiting--;
-        berth_pool_unlock(pool);
+        berth_threads_unlock(pool);
         task->run(task); /* may end what the task is part of */
-        berth_pool_lock(pool);
+        berth_threads_lock(pool);
     }
-    berth_pool_unlock(pool);
+    berth_threads_unlock(pool);
     return NULL;
 }
 
 /* Signals are the loop's business. */
-static GThread *start_thread(BerthPool *pool)
+static GThread *start_thread(BerthThreads *pool)
 {
     sigset_t all, before;
     GThread *thread;
@@ -98,7 +98,7 @@ static GThread *start_thread(BerthPool *pool)
     return thread;
 }
 
-void berth_pool_run(BerthPool *pool, BerthTask *task)
+void berth_threads_run(BerthThreads *pool, BerthTask *task)
 {
     task->next = NULL;
     *pool->last = task;
@@ -114,26 +114,26 @@ void berth_pool_run(BerthPool *pool, BerthTask *task)
     g_cond_signal(&pool->work);
 }
 
-void berth_pool_wait(BerthPool *pool)
+void berth_threads_wait(BerthThreads *pool)
 {
     g_cond_wait(&pool->settled, &pool->lock);
 }
 
-void berth_pool_wake(BerthPool *pool)
+void berth_threads_wake(BerthThreads *pool)
 {
     g_cond_broadcast(&pool->settled);
 }
 
 /* Blocks */
 
-BerthBlock *berth_pool_take(BerthPool *pool, size_t size)
+BerthBlock *berth_threads_take(BerthThreads *pool, size_t size)
 {
     BerthBlock *block = NULL;
 
-    berth_pool_lock(pool);
+    berth_threads_lock(pool);
     if (size >= BERTH_BLOCK_SIZE && pool->spares > 0)
         block = pool->spare[--pool->spares];
-    berth_pool_unlock(pool);
+    berth_threads_unlock(pool);
     if (!block) {
         size = MIN(size, (size_t)BERTH_BLOCK_SIZE);
         block = g_malloc(sizeof(*block) + size);
@@ -144,7 +144,7 @@ BerthBlock *berth_pool_take(BerthPool *pool, size_t size)
     return block;
 }
 
-void berth_pool_give_back(BerthPool *pool, BerthBlock *block)
+void berth_threads_give_back(BerthThreads *pool, BerthBlock *block)
 {
     if (block->size == BERTH_BLOCK_SIZE && pool->spares < SPARE_MAX)
         pool->spare[pool->spares++] = block;
@@ -152,7 +152,7 @@ void berth_pool_give_back(BerthPool *pool, BerthBlock *block)
         g_free(block);
 }
 
-bool berth_pool_queued(BerthPool *pool, int change)
+bool berth_threads_queued(BerthThreads *pool, int change)
 {
     pool->queued += (unsigned)change;
     if (pool->queued <= QUEUED_LOW)
@@ -160,12 +160,12 @@ bool berth_pool_queued(BerthPool *pool, int change)
             BerthNotice *notice = link->data;
 
             notice->queued = false;
-            berth_pool_tell(pool, notice);
+            berth_threads_tell(pool, notice);
         }
     return pool->queued >= QUEUED_HIGH;
 }
 
-void berth_pool_await_room(BerthPool *pool, BerthNotice *notice)
+void berth_threads_await_room(BerthThreads *pool, BerthNotice *notice)
 {
     if (notice->queued)
         return;
@@ -176,7 +176,7 @@ void berth_pool_await_room(BerthPool *pool, BerthNotice *notice)
 
 /* Notices */
 
-void berth_pool_tell(BerthPool *pool, BerthNotice *notice)
+void berth_threads_tell(BerthThreads *pool, BerthNotice *notice)
 {
     const uint64_t one = 1;
 
@@ -189,7 +189,7 @@ void berth_pool_tell(BerthPool *pool, BerthNotice *notice)
     g_queue_push_tail_link(&pool->notices, &notice->link);
 }
 
-void berth_pool_forget(BerthPool *pool, BerthNotice *notice)
+void berth_threads_forget(BerthThreads *pool, BerthNotice *notice)
 {
     if (!notice->queued)
         return;
@@ -202,7 +202,7 @@ void berth_pool_forget(BerthPool *pool, BerthNotice *notice)
 
 static int deliver(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    BerthPool *pool = userdata;
+    BerthThreads *pool = userdata;
     uint64_t count;
 
     (void)!read(fd, &count, sizeof(count));
@@ -210,21 +210,21 @@ static int deliver(sd_event_source *source, int fd, uint32_t revents, void *user
         BerthNotice *notice;
         GList *link;
 
-        berth_pool_lock(pool);
+        berth_threads_lock(pool);
         link = g_queue_pop_head_link(&pool->notices);
         notice = link ? link->data : NULL;
         if (notice)
             notice->queued = false;
-        berth_pool_unlock(pool);
+        berth_threads_unlock(pool);
         if (!notice)
             return 0;
         notice->deliver(notice); /* may end what it is part of */
     }
 }
 
-BerthPool *berth_pool_new(sd_event *event, GError **error)
+BerthThreads *berth_threads_new(sd_event *event, GError **error)
 {
-    BerthPool *pool = g_new0(BerthPool, 1);
+    BerthThreads *pool = g_new0(BerthThreads, 1);
     int r;
 
     g_mutex_init(&pool->lock);
@@ -243,21 +243,21 @@ BerthPool *berth_pool_new(sd_event *event, GError **error)
         r = pool->count > 0 ? 0 : -EAGAIN;
     }
     if (r < 0) {
-        berth_pool_free(pool);
+        berth_threads_free(pool);
         (void)berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot start a thread");
         return NULL;
     }
     return pool;
 }
 
-void berth_pool_free(BerthPool *pool)
+void berth_threads_free(BerthThreads *pool)
 {
     if (!pool)
         return;
-    berth_pool_lock(pool);
+    berth_threads_lock(pool);
     pool->ending = true;
     g_cond_broadcast(&pool->work);
-    berth_pool_unlock(pool);
+    berth_threads_unlock(pool);
     for (unsigned i = 0; i < pool->count; i++)
         g_thread_join(pool->threads[i]);
     while (pool->spares > 0)

@@ -9,6 +9,7 @@
 #include "transfer/kinds.h"
 
 static const BerthKind *const kinds[] = {
+    &berth_kind_pull,
     &berth_kind_resolve,
 };
 

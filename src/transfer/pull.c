@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The job `pull`: an image from a registry into the store. First its documents, then its blobs,
+ * last its name: whoever looks at the store sees an image only when all of it is there. What came
+ * before a failure stays below ingest/ and blobs/ and is not fetched again.
+ */
+
+#include "transfer/kinds.h"
+
+#include "base/error.h"
+#include "oci/images.h"
+#include "transfer/blobs.h"
+#include "transfer/config.h"
+#include "transfer/endpoints.h"
+#include "transfer/network.h"
+#include "transfer/tree.h"
+
+#include <fcntl.h>
+#include <systemd/sd-bus.h>
+
+typedef struct {
+    int store;
+    uint64_t min_free;
+    uint32_t uid;
+    char *reference, *platform;
+    bool all_platforms;
+    GPtrArray *endpoints; /* (element-type BerthEndpointRow) */
+    char *foreign_layers;
+    GStrv foreign_url_hosts;
+    uint32_t max_downloads;
+    uint64_t max_bandwidth;
+    bool not_durable;
+} Arguments;
+
+#define KEY(_key, _type, _member)                                                                  \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member)                                                  \
+    }
+#define REQUIRED(_key, _type, _member)                                                             \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member), .required = true                                \
+    }
+
+static const BerthOption keys[] = {
+    REQUIRED("Store", "h", store),
+    KEY("MinFree", "t", min_free),
+    REQUIRED("Uid", "u", uid),
+    REQUIRED("Reference", "s", reference),
+    KEY("Platform", "s", platform),
+    KEY("AllPlatforms", "b", all_platforms),
+    { "Endpoints", "aa{sv}", offsetof(Arguments, endpoints), .required = true,
+      .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow) },
+    REQUIRED("ForeignLayers", "s", foreign_layers),
+    KEY("ForeignUrlHosts", "as", foreign_url_hosts),
+    REQUIRED("MaxDownloads", "u", max_downloads),
+    KEY("MaxBandwidth", "t", max_bandwidth),
+    KEY("NotDurable", "b", not_durable),
+    { NULL },
+};
+
+/* Everything of one pull. The job's data. */
+typedef struct {
+    BerthJob *job;
+    const Arguments *arguments;
+    BerthReference *reference;
+    BerthPlatform *platform;
+    BerthStore *store;
+    BerthLease *lease;
+    BerthReader *reader;
+    BerthTreeWalk *walk;
+    BerthTree *tree;
+    BerthBlobs *blobs;
+    GError *error;
+    sd_event_source *end;
+} Pull;
+
+static void pull_free(Pull *pull)
+{
+    sd_event_source_disable_unref(pull->end);
+    berth_blobs_free(pull->blobs);
+    berth_tree_walk_cancel(pull->walk);
+    berth_tree_free(pull->tree);
+    berth_reader_free(pull->reader);
+    berth_lease_free(pull->lease);
+    berth_store_free(pull->store);
+    berth_platform_free(pull->platform);
+    berth_reference_free(pull->reference);
+    g_free(pull);
+}
+
+static int on_end(sd_event_source *source, void *userdata)
+{
+    Pull *pull = userdata;
+    BerthJob *job = pull->job;
+    g_autoptr(GError) error = g_steal_pointer(&pull->error);
+
+    pull_free(pull);
+    berth_job_finish(job, error);
+    return 0;
+}
+
+/* Once only. What called this still works with what is freed: that waits for the event loop. */
+static void finish(Pull *pull, const GError *error)
+{
+    int r;
+
+    pull->error = error ? g_error_copy(error) : NULL;
+    r = sd_event_add_defer(pull->job->event, &pull->end, on_end, pull);
+    g_assert(r >= 0); /* fails without memory only */
+}
+
+/* The end */
+
+/* What the store's index shall say of the image: the one manifest, or the index with all of them.
+ */
+static BerthImage *describe(const Pull *pull)
+{
+    const BerthDocument *top = pull->tree->documents->pdata[0];
+    bool all = pull->arguments->all_platforms;
+    const BerthDocument *document = all ? top : pull->tree->manifests->pdata[0];
+    BerthImage *image = g_new0(BerthImage, 1);
+    const uid_t uid = pull->arguments->uid;
+    g_autoptr(BerthPlatform) platform = NULL;
+
+    image->reference = berth_reference_to_string(pull->reference);
+    image->digest = document->digest;
+    image->size = (int64_t)g_bytes_get_size(document->raw);
+    image->media_type = g_strdup(berth_media_type_to_string(document->type));
+    image->pulled_usec = (uint64_t)g_get_real_time();
+    image->owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
+    g_array_append_val(image->owners, uid);
+    if (document != top)
+        image->index_digest = g_strdup(top->digest.text);
+    if (document->manifest && !pull->tree->platform) {
+        platform = berth_config_platform(pull->store, document->manifest);
+        image->platform = platform ? berth_platform_to_string(platform) : g_strdup("");
+    } else {
+        image->platform = g_strdup(pull->tree->platform ? pull->tree->platform : "");
+    }
+    return image;
+}
+
+static void on_blobs(const GError *error, void *userdata)
+{
+    Pull *pull = userdata;
+    g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
+    BerthImage *image = NULL;
+    int r = 0;
+
+    if (!failure) {
+        image = describe(pull);
+        (void)berth_store_name(pull->store, image, &failure);
+    }
+    if (!failure)
+        r = sd_bus_message_append(pull->job->result, "{sv}", "Digest", "s", image->digest.text);
+    if (r < 0)
+        (void)berth_set_error_errno(&failure, BERTH_ERROR_FAILED, -r, "cannot write the result");
+    if (image)
+        berth_image_free(image);
+    finish(pull, failure);
+}
+
+static void on_tree(BerthTree *tree, const GError *error, void *userdata)
+{
+    Pull *pull = userdata;
+
+    pull->walk = NULL;
+    if (!tree) {
+        finish(pull, error);
+        return;
+    }
+    pull->tree = tree;
+    pull->blobs = berth_blobs_new(pull->reader, pull->job->progress,
+                                  MAX(pull->arguments->max_downloads, 1), on_blobs, pull);
+    for (guint i = 0; i < tree->manifests->len; i++) {
+        const BerthDocument *document = tree->manifests->pdata[i];
+
+        berth_blobs_add(pull->blobs, document->manifest);
+    }
+    berth_blobs_begin(pull->blobs);
+}
+
+/* The beginning */
+
+static bool foreign_from_string(const char *word, BerthForeignLayers *foreign, GError **error)
+{
+    static const char *const words[] = { "registry-first", "registry-only", "url-only", "skip",
+                                         NULL };
+
+    for (int i = 0; words[i]; i++)
+        if (g_str_equal(words[i], word)) {
+            *foreign = i;
+            return true;
+        }
+    return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "invalid ForeignLayers '%s'", word);
+}
+
+static bool open_store(Pull *pull, GError **error)
+{
+    const Arguments *arguments = pull->arguments;
+    const BerthStoreOptions options = {
+        .directory = fcntl(arguments->store, F_DUPFD_CLOEXEC, 0),
+        .min_free = arguments->min_free,
+        .durable = !arguments->not_durable,
+        .uid = arguments->uid,
+    };
+
+    pull->store = berth_store_open(&options, error);
+    if (!pull->store)
+        return false;
+    pull->lease = berth_store_lease(pull->store, error);
+    return pull->lease;
+}
+
+static bool make_reader(Pull *pull, GError **error)
+{
+    const Arguments *arguments = pull->arguments;
+    BerthReader *reader = g_new0(BerthReader, 1);
+    unsigned connections = 1;
+
+    pull->reader = reader;
+    reader->event = pull->job->event;
+    reader->store = pull->store;
+    reader->lease = pull->lease;
+    reader->registry = g_strdup(pull->reference->registry);
+    reader->origin = g_strconcat(pull->reference->registry, "/", pull->reference->repository, NULL);
+    reader->urls = g_new0(BerthRegistrySettings, 1);
+    reader->urls->foreign_url_hosts =
+        arguments->foreign_url_hosts ? g_strdupv(arguments->foreign_url_hosts) : g_new0(char *, 1);
+    if (!foreign_from_string(arguments->foreign_layers, &reader->foreign_layers, error))
+        return false;
+    for (guint i = 0; i < arguments->endpoints->len; i++) {
+        const BerthEndpointRow *row = arguments->endpoints->pdata[i];
+
+        connections = MAX(connections, row->max_connections);
+    }
+    reader->http = berth_http_new(reader->event, arguments->max_bandwidth, connections, error);
+    if (!reader->http)
+        return false;
+    reader->sources = berth_sources_new(reader->http, arguments->endpoints, error);
+    return reader->sources;
+}
+
+static bool set_up(Pull *pull, GError **error)
+{
+    const Arguments *arguments = pull->arguments;
+    bool named = arguments->platform && *arguments->platform;
+
+    pull->reference = berth_reference_parse(arguments->reference, error);
+    if (!pull->reference)
+        return false;
+    if (!arguments->all_platforms)
+        pull->platform =
+            named ? berth_platform_parse(arguments->platform, error) : berth_platform_host(error);
+    return (pull->platform || arguments->all_platforms) && open_store(pull, error) &&
+           make_reader(pull, error);
+}
+
+static void begin(BerthJob *job)
+{
+    Pull *pull = g_new0(Pull, 1);
+    g_autoptr(GError) error = NULL;
+    BerthTreeWish wish;
+
+    pull->job = job;
+    pull->arguments = job->arguments;
+    if (!set_up(pull, &error)) {
+        finish(pull, error);
+        return;
+    }
+    wish = (BerthTreeWish){ .target = berth_reference_target(pull->reference),
+                            .platform = pull->platform,
+                            .insist = pull->arguments->platform && *pull->arguments->platform };
+    pull->walk = berth_tree_walk(pull->reader, &wish, on_tree, pull);
+}
+
+const BerthKind berth_kind_pull = {
+    .name = "pull",
+    .class = BERTH_CLASS_NETWORK,
+    .keys = keys,
+    .size = sizeof(Arguments),
+    .prepare = berth_network_prepare,
+    .begin = begin,
+};
