@@ -47,29 +47,13 @@ static int fail(Follow *follow, const sd_bus_error *error, int r)
 }
 
 /* Calls a method of the transfer. */
-static int call(Follow *follow, const char *interface, const char *member,
-                sd_bus_message_handler_t on_reply, const char *argument)
+static int call(Follow *follow, const char *member, sd_bus_message_handler_t on_reply)
 {
-    CTL_AUTO_MESSAGE *message = NULL;
-    int r = sd_bus_message_new_method_call(follow->ctl->bus, &message, follow->service,
-                                           follow->path, interface, member);
-
-    if (r >= 0 && argument)
-        r = sd_bus_message_append_basic(message, 's', argument);
-    return r < 0 ? r : sd_bus_call_async(follow->ctl->bus, NULL, message, on_reply, follow, 0);
+    return sd_bus_call_method_async(follow->ctl->bus, NULL, follow->service, follow->path,
+                                    BERTH_IF_TRANSFER, member, on_reply, follow, "");
 }
 
-static int on_properties(sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    Follow *follow = userdata;
-    g_autoptr(json_t) values = NULL;
-
-    if (!sd_bus_message_get_error(reply) && ctl_json_read(reply, &values) >= 0)
-        ctl_progress_update(&follow->progress, values);
-    return 0;
-}
-
-/* Behind the properties. The last look only adds where layers came from, and may fail. */
+/* The last look only adds where layers came from, and may fail. */
 static int on_description(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     Follow *follow = userdata;
@@ -90,9 +74,7 @@ static int on_description(sd_bus_message *reply, void *userdata, sd_bus_error *e
 
 static int look(Follow *follow)
 {
-    int r = call(follow, IF_PROPERTIES, "GetAll", on_properties, BERTH_IF_TRANSFER);
-
-    return r < 0 ? r : call(follow, BERTH_IF_TRANSFER, "Describe", on_description, NULL);
+    return call(follow, "Describe", on_description);
 }
 
 static int look_at_end(Follow *follow)
@@ -191,7 +173,7 @@ static int begin(Follow *follow)
         r = match(follow, IF_PROPERTIES, "PropertiesChanged", on_changed);
     if (r >= 0)
         r = sd_bus_add_match_async(follow->ctl->bus, NULL, leaves, on_owner_changed, NULL, follow);
-    return r < 0 ? r : call(follow, BERTH_IF_TRANSFER, "Subscribe", on_subscribed, NULL);
+    return r < 0 ? r : call(follow, "Subscribe", on_subscribed);
 }
 
 /* The answer with a transfer's path. */
