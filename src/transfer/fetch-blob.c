@@ -168,13 +168,30 @@ static bool allow_address(const char *host, int port, const BerthAddress *addres
 
 /* The ingest */
 
+static bool begin_ingest(BerthBlobFetch *fetch, GError **error);
+
+/* Another transfer has brought it, for somebody with whom the caller has nothing in common. */
+static void prove(BerthBlobFetch *fetch)
+{
+    g_autoptr(GError) error = NULL;
+
+    berth_ingest_free(g_steal_pointer(&fetch->ingest));
+    fetch->proof = true;
+    if (!begin_ingest(fetch, &error))
+        finish(fetch, BERTH_SOURCE_UNKNOWN, error);
+}
+
 static void on_ready(BerthIngest *ingest, uint64_t offset, bool present, void *userdata)
 {
     BerthBlobFetch *fetch = userdata;
 
-    if (present &&
-        berth_store_may_reuse(fetch->reader->store, &fetch->digest, fetch->reader->registry)) {
+    if (present && berth_store_may_reuse(fetch->reader->store, &fetch->digest,
+                                         fetch->reader->registry)) {
         finish(fetch, BERTH_SOURCE_STORE, NULL);
+        return;
+    }
+    if (present) {
+        prove(fetch);
         return;
     }
     fetch->mixed = offset > 0;
