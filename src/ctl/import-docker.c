@@ -129,7 +129,10 @@ static void print_result(const Ctl *ctl, const CtlDockerSettings *settings, cons
         ctl_print_json(ctl, object);
         return;
     }
-    json_array_foreach(files, i, file) puts(json_string_value(file));
+    json_array_foreach(files, i, file)
+    {
+        puts(json_string_value(file));
+    }
     if (json_array_size(files) > 0)
         ctl_note(ctl, "'berthctl reload' puts them into force");
     else

@@ -45,7 +45,9 @@ static char *format_list(const json_t *list)
     size_t i;
 
     json_array_foreach(list, i, item)
+    {
         g_string_append_printf(text, "%s%s", i > 0 ? " " : "", json_string_value(item) ?: "");
+    }
     return g_string_free(text, FALSE);
 }
 
