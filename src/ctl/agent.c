@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 
 #define AGENT "pkttyagent"
 
@@ -45,6 +46,21 @@ static void silence(void)
     dup2(null, STDERR_FILENO);
 }
 
+/*
+ * An agent that gives way to others is found by polkit only for who has a session with logind. Who
+ * has none can have no other agent to give way to.
+ */
+static bool has_session(void)
+{
+    char *session = NULL;
+    int r = sd_pid_get_session(0, &session);
+
+    if (r < 0)
+        r = sd_uid_get_display(geteuid(), &session);
+    free(session);
+    return r >= 0;
+}
+
 static void exec_agent(const Ctl *ctl, int notify, pid_t parent)
 {
     g_autofree char *number = g_strdup_printf("%d", notify);
@@ -58,7 +74,7 @@ static void exec_agent(const Ctl *ctl, int notify, pid_t parent)
         setenv("DBUS_SYSTEM_BUS_ADDRESS", ctl->address, 1);
     (void)fcntl(notify, F_SETFD, 0);
     silence();
-    execlp(AGENT, AGENT, "--notify-fd", number, "--fallback", (char *)NULL);
+    execlp(AGENT, AGENT, "--notify-fd", number, has_session() ? "--fallback" : NULL, (char *)NULL);
     _exit(127);
 }
 

@@ -7,8 +7,8 @@ import unittest
 
 import dbus
 
-from berthtest import (ALICE, BOB, InstanceTestCase, IF_SANDBOX, User, gid_of_name, name_of_uid,
-                       vardict)
+from berthtest import (ALICE, BOB, InstanceTestCase, IF_SANDBOX, Terminal, User, gid_of_name,
+                       name_of_uid, vardict)
 from berthtest.calls import IF_SANDBOXES, ROOT_PATH
 
 POLKITD = '/usr/lib/polkit-1/polkitd'
@@ -150,6 +150,33 @@ class Defaults(PolkitdTestCase):
         del pending
         self.assertEqual(self.bob.list(), [])
         self.assertEqual(self.instance.list(), [])
+
+
+class Agent(PolkitdTestCase):
+    """berthctl on a terminal: the agent that it starts asks for a password."""
+
+    rule = 'polkit.addAdminRule(function() { return ["unix-user:0"]; });'
+
+    def ask(self, *options):
+        terminal = Terminal(['setpriv', f'--reuid={ALICE}', f'--regid={ALICE}', '--clear-groups',
+                             self.instance.tool('berthctl'), 'reload', *options],
+                            {**self.instance.environment(), 'LC_ALL': 'C.UTF-8'}, columns=120)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def test_prompt(self):
+        terminal = self.ask()
+        terminal.wait_text('Password:')
+        self.assertIn('Authentication is required to', terminal.output)
+        self.assertIn('org.berthd.berth1.reload', terminal.output)
+        terminal.type('\x03')
+        terminal.wait()
+        self.assertNotEqual(terminal.process.returncode, 0)
+
+    def test_no_prompt(self):
+        terminal = self.ask('--no-ask-password')
+        self.assertEqual(terminal.wait(), 1)
+        self.assertRegex(terminal.output, r'\Aberthctl: [^\n]+\r\n\Z')
 
 
 if __name__ == '__main__':

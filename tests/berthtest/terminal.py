@@ -15,7 +15,7 @@ import time
 
 from .calls import DEADLINE
 
-_TOKEN = re.compile(r'\x1b\[(\d*)([A-Za-z])|([\r\n])|([^\x1b\r\n])')
+_TOKEN = re.compile(r'\x1b\[([\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n])')
 
 
 class Screen:
@@ -41,7 +41,7 @@ class Screen:
             elif command == 'J':
                 self.lines[self._row] = self.lines[self._row][:self._column]
                 del self.lines[self._row + 1:]
-            else:
+            elif command != 'm':  # colours do not matter
                 raise AssertionError(f'escape sequence {number}{command}')
 
     def _down(self):

@@ -384,7 +384,7 @@ class Agent(PullTestCase):
         self.fake.finish(self.path, digest=A)
         self.assertEqual(self.run_as(ALICE, 'pull', '-q', IMAGE), 0)
         arguments, last = self.seen()
-        self.assertRegex(arguments, r'\A--notify-fd \d+ --fallback bus=' +
+        self.assertRegex(arguments, r'\A--notify-fd \d+ (--fallback )?bus=' +
                          re.escape(self.instance.address))
         self.assertEqual(last, 'ended')
 
