@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/registry-name.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX   (1 << 20) /* bytes; Docker's file holds other settings too */
@@ -81,6 +83,48 @@ bool ctl_auth_file_read(const char *path, bool required, json_t **document, GErr
                                         "%s is no auth.json: it must hold one JSON object, of at "
                                         "most %d bytes; see containers-auth.json(5)",
                                         path, FILE_MAX);
+}
+
+bool ctl_auth_file_write(const char *path, const json_t *document, GError **error)
+{
+    char *resolved = realpath(path, NULL);
+    const char *target = resolved ?: path;
+    g_autofree char *directory = g_path_get_dirname(target);
+    char *text = json_dumps(document, JSON_INDENT(4));
+    g_autoptr(GError) failure = NULL;
+    bool ok = text && g_mkdir_with_parents(directory, 0700) == 0;
+
+    if (!ok)
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, text ? errno : ENOMEM, "cannot make %s",
+                              directory);
+    else if (!g_file_set_contents_full(target, text, -1,
+                                       G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
+                                       0600, &failure))
+        ok = berth_set_error(error, BERTH_ERROR_FAILED, "cannot write %s: %s", target,
+                             failure->message);
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    free(resolved);
+    return ok;
+}
+
+bool ctl_auth_file_key_names(const char *key, const char *name)
+{
+    static const char *const protocol[] = { "/v1", "/v2" }; /* paths that Docker's URLs have */
+    const char *scheme = strstr(key, "://");
+    g_autofree char *place = g_strdup(scheme ? scheme + strlen("://") : key);
+    g_autoptr(BerthRegistryName) parsed = NULL;
+    g_autofree char *spelling = NULL;
+
+    if (g_str_has_suffix(place, "/"))
+        place[strlen(place) - 1] = '\0';
+    for (size_t i = 0; scheme && i < G_N_ELEMENTS(protocol); i++)
+        if (g_strcmp0(strchr(place, '/'), protocol[i]) == 0)
+            *strchr(place, '/') = '\0';
+    parsed = berth_registry_name_parse(place, NULL);
+    spelling = parsed ? berth_registry_name_format(parsed) : NULL;
+    return g_strcmp0(spelling, name) == 0;
 }
 
 /* The host of a key, which may be a URL as Docker writes them, and in *@path what is behind it. */

@@ -27,6 +27,25 @@ GPtrArray *ctl_auth_file_places(bool *required);
  */
 bool ctl_auth_file_read(const char *path, bool required, json_t **document, GError **error);
 
+/**
+ * ctl_auth_file_write:
+ * @path: an auth.json; a link is followed, missing directories are made for this user alone
+ * @document: what it shall hold
+ * @error: BERTH_ERROR_FAILED naming @path and nothing that is in it
+ *
+ * Replaces the file as a whole or not at all; only this user may read it.
+ */
+bool ctl_auth_file_write(const char *path, const json_t *document, GError **error);
+
+/**
+ * ctl_auth_file_key_names:
+ * @key: of "auths" or "credHelpers", perhaps a URL as Docker writes them
+ * @name: `host[:port][/path]` in its one spelling
+ *
+ * Returns: whether @key is for exactly what @name names.
+ */
+bool ctl_auth_file_key_names(const char *key, const char *name);
+
 /** CtlAuthEntry: what a file says for one registry. Refers to the document. */
 typedef struct {
     const json_t *entry; /* (nullable): of "auths", not empty */

@@ -33,6 +33,7 @@ typedef struct {
     bool keep;
 
     CtlTransferSpec transfer; /* how to pull */
+    const char *username;     /* --username= */
 
     char **operands; /* behind the verb, n_operands of them */
     int n_operands;
@@ -64,6 +65,8 @@ int ctl_verb_cat_blob(Ctl *ctl);
 int ctl_verb_transfers(Ctl *ctl);
 int ctl_verb_wait(Ctl *ctl);
 int ctl_verb_cancel(Ctl *ctl);
+int ctl_verb_login(Ctl *ctl);
+int ctl_verb_logout(Ctl *ctl);
 int ctl_verb_registry(Ctl *ctl);
 int ctl_verb_config(Ctl *ctl);
 int ctl_verb_reload(Ctl *ctl);

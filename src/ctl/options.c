@@ -38,6 +38,7 @@ enum {
     OPTION_FOREIGN,
     OPTION_CREDS,
     OPTION_MAX_BANDWIDTH,
+    OPTION_USERNAME,
     OPTION_JSON,
     OPTION_NO_PAGER,
     OPTION_NO_LEGEND,
@@ -79,6 +80,8 @@ static const struct {
       "an auth.json with the credentials to use" },
     { "max-bandwidth", OPTION_MAX_BANDWIDTH, "BYTES", CTL_OPTIONS_TRANSFER,
       "bytes a second at most, as 10M" },
+    { "username", OPTION_USERNAME, "USER", CTL_OPTIONS_LOGIN,
+      "whose credentials; the password comes on standard input then" },
     { "json", OPTION_JSON, "FORM", CTL_OPTIONS_COMMON, "print JSON: pretty, short or off" },
     { "", 'j', NULL, CTL_OPTIONS_COMMON, "--json=pretty on a terminal, else --json=short" },
     { "no-pager", OPTION_NO_PAGER, NULL, CTL_OPTIONS_COMMON, "do not start a pager" },
@@ -99,6 +102,7 @@ static const struct {
     { CTL_OPTIONS_SPEC, "Options of create and run (--shm-inodes also of resize):" },
     { CTL_OPTIONS_RUN, "Options of run:" },
     { CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, "Options of pull:" },
+    { CTL_OPTIONS_LOGIN, "Options of login:" },
     { CTL_OPTIONS_COMMON, "Options:" },
 };
 
@@ -254,6 +258,9 @@ static int take_option(Ctl *ctl, int value, const char *text)
         break;
     case OPTION_KEEP:
         ctl->keep = true;
+        break;
+    case OPTION_USERNAME:
+        ctl->username = text;
         break;
     case OPTION_JSON:
         return set_json(ctl, text);

@@ -11,6 +11,7 @@ enum {
     CTL_OPTIONS_RUN = 1 << 3,
     CTL_OPTIONS_TRANSFER = 1 << 4,  /* how bytes come or go */
     CTL_OPTIONS_PLATFORMS = 1 << 5, /* which images of an index */
+    CTL_OPTIONS_LOGIN = 1 << 6,
 };
 
 /** CtlVerb: a line of the table of verbs in main.c. */
