@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/options.h"
 #include "daemon/access.h"
 #include "daemon/caller.h"
 #include "daemon/daemon.h"
-#include "base/options.h"
 #include "daemon/polkit.h"
 
 typedef struct BerthMethod BerthMethod;

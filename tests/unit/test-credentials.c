@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Credentials from an auth.json: which entry counts, what an entry says, what is refused. */
+/*
+ * Credentials from an auth.json: which entry counts, what an entry says, what is refused.
+ */
 
 #include "base/error.h"
 #include "registry/credentials.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sealed memory: what is made cannot be changed, and what could be is not read. */
+/*
+ * Sealed memory: what is made cannot be changed, and what could be is not read.
+ */
 
 #include "base/error.h"
 #include "base/fd.h"

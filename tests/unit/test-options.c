@@ -5,8 +5,8 @@
  */
 
 #include "base/error.h"
-#include "bus-fixture.h"
 #include "base/options.h"
+#include "bus-fixture.h"
 
 #include <fcntl.h>
 #include <string.h>
