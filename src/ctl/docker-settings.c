@@ -148,7 +148,7 @@ static bool take_mirror(Converter *converter, const char *key, const char *entry
 {
     bool plain = g_ascii_strncasecmp(entry, "http://", strlen("http://")) == 0;
     const char *separator = strstr(entry, SEPARATOR);
-    g_autofree char *place = separator ? g_strdup(separator + strlen(SEPARATOR)) : NULL;
+    g_autofree char *place = g_strdup(separator ? separator + strlen(SEPARATOR) : "");
     g_autoptr(BerthRegistryName) name = NULL;
     g_autoptr(GError) failure = NULL;
     g_autofree char *canonical = NULL, *host = NULL;

@@ -57,8 +57,14 @@ static void wipe_json(json_t *value)
 
     if (json_is_string(value))
         explicit_bzero((char *)json_string_value(value), json_string_length(value));
-    json_array_foreach(value, i, item) wipe_json(item);
-    json_object_foreach(value, key, item) wipe_json(item);
+    json_array_foreach(value, i, item)
+    {
+        wipe_json(item);
+    }
+    json_object_foreach(value, key, item)
+    {
+        wipe_json(item);
+    }
 }
 
 static void release_json(json_t *value)

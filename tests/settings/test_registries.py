@@ -2,11 +2,14 @@
 """registries.d as the service has it: every key, what matches, origins, reloads, secrets."""
 
 import os
+import re
 import unittest
 
 import dbus
 
 from berthtest import ALICE, BerthTestCase, ERROR, IF_MANAGER, InstanceTestCase, vardict
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # Every key: its D-Bus type, what is built in, a value in a file and what that becomes.
 KEYS = {
@@ -284,6 +287,25 @@ class Reload(ReloadTestCase):
         os.symlink('/dev/null', later)
         self.instance.manager('Reload')
         self.assertEqual(self.instance.registry('a.example')['Retries'], 1)
+
+
+class Documentation(BerthTestCase):
+    def test_the_example_has_every_key_as_it_is_built_in(self):
+        with open(os.path.join(TREE, 'data/examples/registries.d/example.conf'),
+                  encoding='utf-8') as file:
+            text = re.sub('^#([A-Z])', r'\1', file.read(), flags=re.MULTILINE)
+        instance = self.new_instance(registries=text)
+        self.assertEqual(instance.text('berthd.log'), '')
+        found = instance.registry('registry.example.com:5000')
+        for key, (_, builtin, _, _) in KEYS.items():
+            with self.subTest(key=key):
+                self.assertEqual(found[key], builtin)
+                self.assertIn(f'{key}=', text)
+
+    def test_the_page_has_every_key(self):
+        with open(os.path.join(TREE, 'data/man/berth.registries.d.5'), encoding='utf-8') as file:
+            keys = re.findall(r'^\.It Va ([A-Za-z]+)=$', file.read(), re.MULTILINE)
+        self.assertEqual(keys, list(KEYS))
 
 
 class CheckConfig(BerthTestCase):
