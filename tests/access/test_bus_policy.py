@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The bus policy file, on a bus as strict as a system bus: everybody talks, only root owns the name."""
 
+import glob
 import os
+import re
 import unittest
 
 import dbus
@@ -59,6 +61,16 @@ class Policy(InstanceTestCase):
                      lambda: alice.remove(path)):
             with self.assertError(DENIED, r'org\.berthd\.berth1\.'):
                 call()
+
+    def test_every_interface_is_let_through(self):
+        described = set()
+        for path in glob.glob(os.path.join(TREE, 'dbus', '*.xml')):
+            with open(path, encoding='utf-8') as file:
+                described.update(re.findall(r'<interface name="([^"]+)"', file.read()))
+        with open(POLICY, encoding='utf-8') as file:
+            allowed = re.findall(r'<allow [^>]*send_interface="([^"]+)"', file.read())
+        self.assertEqual(described - set(allowed), set())
+        self.assertIn('Origins', self.user(ALICE).registry('h.example'))
 
     def test_signals_reach_everybody(self):
         with self.instance.signals('org.freedesktop.DBus.ObjectManager', 'InterfacesAdded') as added:
