@@ -348,14 +348,15 @@ static bool add_size(const BerthDigest *digest, int64_t size, bool deep, void *u
            g_hash_table_insert(sizes, g_strdup(digest->text), GSIZE_TO_POINTER(MAX(size, 0)));
 }
 
-/* All bytes of @image, or 0 when its manifest cannot be read. */
-static uint64_t count_total(BerthStore *store, const BerthImage *image)
+uint64_t berth_store_total(BerthStore *store, const BerthImage *image)
 {
     g_autoptr(GHashTable) sizes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GHashTableIter iter;
     uint64_t total = 0;
     gpointer size;
 
+    if (image->total > 0)
+        return image->total;
     if (!berth_store_reach(store, &image->digest, image->media_type, image->size, BERTH_REACH_PARTS,
                            add_size, sizes, NULL))
         return 0;
@@ -370,16 +371,23 @@ bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error
     BerthImage counted = *image;
 
     g_assert(image->reference);
-    if (counted.total == 0)
-        counted.total = count_total(store, image);
+    counted.total = berth_store_total(store, image);
     return edit(store, plan_name, &counted, error);
 }
 
 typedef struct {
     const char *image;
-    const char *reference;
+    const BerthDigest *expect; /* (nullable) */
+    const char *reference;     /* (nullable) */
     uid_t uid;
 } Change;
+
+static bool is_expected(const Change *change, const BerthImage *image, GError **error)
+{
+    return !change->expect || (image && berth_digest_equal(&image->digest, change->expect)) ||
+           berth_set_error(error, BERTH_ERROR_NO_SUCH_IMAGE,
+                           "image '%s' has just become another one; try again", change->image);
+}
 
 /* Whether what has the name now may be replaced for @uid. */
 static bool take_place(const BerthIndexFile *file, const Change *change, GArray *out,
@@ -414,7 +422,7 @@ static bool plan_tag(const BerthIndexFile *file, void *userdata, GArray *out, GP
     if (!find_lines(file, change->image, lines, error))
         return false;
     entry = first_entry(file, lines, change->image, &source, error);
-    if (!entry || !take_place(file, change, out, error))
+    if (!entry || !is_expected(change, source, error) || !take_place(file, change, out, error))
         return false;
     annotations = json_object_get(entry, "annotations");
     if (!json_is_object(annotations)) {
@@ -426,8 +434,8 @@ static bool plan_tag(const BerthIndexFile *file, void *userdata, GArray *out, GP
     return true;
 }
 
-bool berth_store_tag(BerthStore *store, const char *image, const char *reference, uid_t uid,
-                     GError **error)
+bool berth_store_tag(BerthStore *store, const char *image, const BerthDigest *expect,
+                     const char *reference, uid_t uid, GError **error)
 {
     g_autoptr(BerthReference) parsed = berth_reference_parse(reference, error);
     g_autofree char *full = NULL;
@@ -439,7 +447,7 @@ bool berth_store_tag(BerthStore *store, const char *image, const char *reference
         return berth_set_error(error, BERTH_ERROR_INVALID_REFERENCE,
                                "'%s' has a digest; a name to tag an image with has a tag only",
                                full);
-    return edit(store, plan_tag, &(Change){ image, full, uid }, error);
+    return edit(store, plan_tag, &(Change){ image, expect, full, uid }, error);
 }
 
 /* The entry as it is without the owner @uid, or NULL when nobody else owns it. */
@@ -473,7 +481,7 @@ static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out,
         g_autoptr(BerthImage) image = entry ? read_image(entry) : NULL;
         char *rest;
 
-        if (!entry)
+        if (!entry || !is_expected(change, image, error))
             return false;
         if (image ? !berth_image_owned_by(image, change->uid) : change->uid != 0)
             continue;
@@ -490,7 +498,8 @@ static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out,
     return true;
 }
 
-bool berth_store_unname(BerthStore *store, const char *image, uid_t uid, GError **error)
+bool berth_store_unname(BerthStore *store, const char *image, const BerthDigest *expect, uid_t uid,
+                        GError **error)
 {
-    return edit(store, plan_unname, &(Change){ image, NULL, uid }, error);
+    return edit(store, plan_unname, &(Change){ image, expect, NULL, uid }, error);
 }

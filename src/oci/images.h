@@ -63,9 +63,13 @@ BerthImage *berth_store_find(BerthStore *store, const char *image, GError **erro
  */
 bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error);
 
+/** berth_store_total: Returns: @image's total, counted in the store when it is not known. */
+uint64_t berth_store_total(BerthStore *store, const BerthImage *image);
+
 /**
  * berth_store_tag:
  * @image: which, as for berth_store_find()
+ * @expect: (nullable): the digest that it must have; else it is BERTH_ERROR_NO_SUCH_IMAGE
  * @reference: a further name for it, as berth_reference_parse() takes it, without a digest
  * @uid: for whom
  * @error: BERTH_ERROR_NO_SUCH_IMAGE; BERTH_ERROR_INVALID_REFERENCE; BERTH_ERROR_ACCESS_DENIED: the
@@ -73,12 +77,13 @@ bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error
  *
  * The owners are those of @image; whether @uid may read that is not asked here.
  */
-bool berth_store_tag(BerthStore *store, const char *image, const char *reference, uid_t uid,
-                     GError **error);
+bool berth_store_tag(BerthStore *store, const char *image, const BerthDigest *expect,
+                     const char *reference, uid_t uid, GError **error);
 
 /**
  * berth_store_unname:
  * @image: which, as for berth_store_find(); with a digest all that have it
+ * @expect: (nullable): as for berth_store_tag()
  * @uid: for whom
  * @error: BERTH_ERROR_NO_SUCH_IMAGE, BERTH_ERROR_ACCESS_DENIED: it is not @uid's, or as of
  *   berth_store_name()
@@ -86,4 +91,5 @@ bool berth_store_tag(BerthStore *store, const char *image, const char *reference
  * Root removes the entry. For anybody else it goes when nobody else owns it; else it stays with
  * the other owners. Blobs go with berth_store_prune().
  */
-bool berth_store_unname(BerthStore *store, const char *image, uid_t uid, GError **error);
+bool berth_store_unname(BerthStore *store, const char *image, const BerthDigest *expect, uid_t uid,
+                        GError **error);

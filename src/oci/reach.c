@@ -164,3 +164,57 @@ GHashTable *berth_store_reachable_for(BerthStore *store, uid_t uid)
     }
     return digests;
 }
+
+static bool contains(const GArray *ids, uid_t uid)
+{
+    for (guint i = 0; i < ids->len; i++)
+        if (g_array_index(ids, uint32_t, i) == uid)
+            return true;
+    return false;
+}
+
+/* Whether somebody is among the owners of @image that is not yet among @readers. */
+static bool is_of_interest(const BerthImage *image, uid_t uid, const GArray *readers)
+{
+    for (guint i = 0; i < image->owners->len; i++) {
+        uid_t owner = g_array_index(image->owners, uid_t, i);
+
+        if (owner != 0 && (uid == 0 || owner == uid) && !contains(readers, owner))
+            return true;
+    }
+    return false;
+}
+
+static bool has_blob(BerthStore *store, const BerthImage *image, const BerthDigest *digest)
+{
+    g_autoptr(GHashTable) digests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    (void)berth_store_reach(store, &image->digest, image->media_type, image->size,
+                            BERTH_REACH_PROVEN, add_to, digests, NULL);
+    return g_hash_table_contains(digests, digest->text);
+}
+
+GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t uid, GError **error)
+{
+    g_autoptr(GPtrArray) images = berth_store_list(store, "", error);
+    const uint32_t root = 0;
+    GArray *readers;
+
+    if (!images)
+        return NULL;
+    readers = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    for (guint i = 0; i < images->len; i++) {
+        const BerthImage *image = images->pdata[i];
+
+        if (!is_of_interest(image, uid, readers) || !has_blob(store, image, digest))
+            continue;
+        for (guint o = 0; o < image->owners->len; o++) {
+            uint32_t owner = g_array_index(image->owners, uid_t, o);
+
+            if (owner != 0 && !contains(readers, owner))
+                g_array_append_val(readers, owner);
+        }
+    }
+    g_array_append_val(readers, root);
+    return readers;
+}

@@ -51,3 +51,15 @@ bool berth_store_reach(BerthStore *store, const BerthDigest *digest, const char 
  *   shown to have access to: those of the images that it owns. What cannot be read is left out.
  */
 GHashTable *berth_store_reachable_for(BerthStore *store, uid_t uid);
+
+/**
+ * berth_store_readers:
+ * @digest: a blob
+ * @uid: of interest; 0: everybody is
+ * @error: as of berth_store_list()
+ *
+ * Returns: (transfer full) (element-type uint32_t) (nullable): who of them has shown to have access
+ *   to the blob; root comes last, and always.
+ */
+GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t uid,
+                            GError **error);

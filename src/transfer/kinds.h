@@ -8,3 +8,34 @@ extern const BerthKind berth_kind_resolve;
 
 /** berth_kind_pull: an image from a registry into the store; see pull.c for the job. */
 extern const BerthKind berth_kind_pull;
+
+/*
+ * About the store alone; `Store` h, `MinFree` t and `Uid` u for each. Rows of images: `Reference`
+ * s, `Digest` s, `MediaType` s, `Size` t (of all that is in it), `Platform` s, `PulledUSec` t,
+ * `Owner` u.
+ */
+
+/** berth_kind_list: `Reference` s, a prefix -> `Images` aa{sv}. */
+extern const BerthKind berth_kind_list;
+
+/**
+ * berth_kind_inspect: `Image` s -> as of `list`, and `Manifest` s, `Config` s, `Layers` aa{sv}
+ * (`Digest` s, `MediaType` s, `Size` t, `Present` b, `Urls` as), `Readers` au: its owners.
+ */
+extern const BerthKind berth_kind_inspect;
+
+/**
+ * berth_kind_blob: `Digest` s -> `Size` t, `Readers` au: who has an image with it. With a `Uid`
+ * only that one is looked for, which is much less work. With `Into` h, memory of the blob's size: a
+ * verified copy in there -> nothing.
+ */
+extern const BerthKind berth_kind_blob;
+
+/** berth_kind_tag: `Image` s, `Expect` s (its digest), `NewReference` s -> nothing. */
+extern const BerthKind berth_kind_tag;
+
+/** berth_kind_remove: `Image` s, `Expect` s (its digest) -> nothing. */
+extern const BerthKind berth_kind_remove;
+
+/** berth_kind_prune: -> `Bytes` t, `Blobs` u: what was removed. */
+extern const BerthKind berth_kind_prune;

@@ -173,7 +173,7 @@ static void test_lines(Fixture *f, gconstpointer unused)
             name_image(f->store, name, &digest, 5);
             g_hash_table_add(names, GINT_TO_POINTER(number + 1));
         } else if (g_hash_table_remove(names, GINT_TO_POINTER(number + 1))) {
-            berth_store_unname(f->store, name, 0, &error);
+            berth_store_unname(f->store, name, NULL, 0, &error);
             g_assert_no_error(error);
         }
         assert_own_form(f);
@@ -192,17 +192,17 @@ static void test_unname(Fixture *f, gconstpointer unused)
     name_image(f->store, "h.example/a:1", &digest, 1000);
     name_image(f->store, "h.example/a:1", &digest, 1001);
     name_image(f->store, "h.example/a:2", &digest, 0);
-    g_assert_false(berth_store_unname(f->store, "h.example/a:1", 1002, &error));
+    g_assert_false(berth_store_unname(f->store, "h.example/a:1", NULL, 1002, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_ACCESS_DENIED);
     g_clear_error(&error);
-    g_assert_false(berth_store_unname(f->store, "h.example/a:3", 0, &error));
+    g_assert_false(berth_store_unname(f->store, "h.example/a:3", NULL, 0, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE);
-    g_assert_true(berth_store_unname(f->store, "h.example/a:1", 1000, NULL));
+    g_assert_true(berth_store_unname(f->store, "h.example/a:1", NULL, 1000, NULL));
     assert_list(f, "", "h.example/a:1 1001\nh.example/a:2 0\n");
-    g_assert_true(berth_store_unname(f->store, digest.text, 1001, NULL));
+    g_assert_true(berth_store_unname(f->store, digest.text, NULL, 1001, NULL));
     assert_list(f, "", "h.example/a:2 0\n");
     name_image(f->store, "h.example/a:1", &digest, 1000);
-    g_assert_true(berth_store_unname(f->store, digest.text, 0, NULL));
+    g_assert_true(berth_store_unname(f->store, digest.text, NULL, 0, NULL));
     assert_list(f, "", "");
     assert_own_form(f);
 }
@@ -216,7 +216,7 @@ static void test_tag(Fixture *f, gconstpointer unused)
 
     name_image(f->store, "h.example/a:1", &digest, 1000);
     name_image(f->store, "h.example/theirs:1", &digest, 1001);
-    g_assert_true(berth_store_tag(f->store, "h.example/a:1", "busybox", 1000, NULL));
+    g_assert_true(berth_store_tag(f->store, "h.example/a:1", NULL, "busybox", 1000, NULL));
     assert_list(f, "",
                 "docker.io/library/busybox:latest 1000\nh.example/a:1 1000\n"
                 "h.example/theirs:1 1001\n");
@@ -224,17 +224,18 @@ static void test_tag(Fixture *f, gconstpointer unused)
     g_assert_true(berth_digest_equal(&image->digest, &digest));
     g_assert_cmpuint(image->pulled_usec, ==, 1700000000000000);
 
-    g_assert_false(berth_store_tag(f->store, "h.example/a:1", "h.example/theirs:1", 1000, &error));
+    g_assert_false(
+        berth_store_tag(f->store, "h.example/a:1", NULL, "h.example/theirs:1", 1000, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_ACCESS_DENIED);
     g_clear_error(&error);
-    g_assert_true(berth_store_tag(f->store, "h.example/a:1", "h.example/theirs:1", 0, NULL));
-    g_assert_false(berth_store_tag(f->store, "h.example/x:1", "busybox", 0, &error));
+    g_assert_true(berth_store_tag(f->store, "h.example/a:1", NULL, "h.example/theirs:1", 0, NULL));
+    g_assert_false(berth_store_tag(f->store, "h.example/x:1", NULL, "busybox", 0, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE);
     g_clear_error(&error);
-    g_assert_false(berth_store_tag(f->store, digest.text, "Upper/Case", 0, &error));
+    g_assert_false(berth_store_tag(f->store, digest.text, NULL, "Upper/Case", 0, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_INVALID_REFERENCE);
     g_clear_error(&error);
-    g_assert_false(berth_store_tag(f->store, digest.text, pinned, 0, &error));
+    g_assert_false(berth_store_tag(f->store, digest.text, NULL, pinned, 0, &error));
     g_assert_error(error, BERTH_ERROR, BERTH_ERROR_INVALID_REFERENCE);
     assert_list(f, "",
                 "docker.io/library/busybox:latest 1000\nh.example/a:1 1000\n"
@@ -280,7 +281,7 @@ static void test_foreign(Fixture *f, gconstpointer unused)
         g_assert_nonnull(strstr(text, "\"x\":\"y\""));
         g_assert_nonnull(strstr(text, "\"annotations\":{\"k\":\"v\"}"));
         g_assert_nonnull(strstr(text, "\"more\":[{}]"));
-        g_assert_true(berth_store_unname(f->store, "latest", 0, NULL));
+        g_assert_true(berth_store_unname(f->store, "latest", NULL, 0, NULL));
         assert_list(f, "", "h.example/a:1 3\nh.example/a:2 3\n");
     }
 }
@@ -344,7 +345,7 @@ static void test_corrupt(Fixture *f, gconstpointer unused)
         image = berth_store_find(f->store, "h.example/a:1", &finding);
         g_assert_null(image);
         g_assert_nonnull(finding);
-        g_assert_false(berth_store_unname(f->store, "h.example/a:1", 0, &naming));
+        g_assert_false(berth_store_unname(f->store, "h.example/a:1", NULL, 0, &naming));
         g_assert_nonnull(naming);
         after = read_file(f, "index.json");
         g_assert_cmpstr(after, ==, bad[i]);
@@ -382,7 +383,7 @@ static gpointer name_some(gpointer data)
 
         name_image(store, name, &digest, namer->number);
         if (i % 2)
-            g_assert_true(berth_store_unname(store, name, namer->number, NULL));
+            g_assert_true(berth_store_unname(store, name, NULL, namer->number, NULL));
     }
     berth_store_free(store);
     return NULL;
