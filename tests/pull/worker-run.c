@@ -2,8 +2,9 @@
 /*
  * Runs jobs in workers as the service does, with nothing else of the service: launcher, handle and
  * what is checked. Each argument is a job, `KIND[,KEY=VALUE]...`; the value of Hosts is a list
- * separated by colons, that of Store a directory, that of Pid a number, everything else text. All
- * jobs run at once. What comes of them is printed, a line for each event.
+ * separated by colons, that of Store a directory, those of Pid and Uid a number, everything else
+ * text. All jobs run at once. What comes of them is printed, a line for each event; arrays in
+ * brackets, and in them texts with what is special there as %HEX.
  */
 
 #include "base/error.h"
@@ -29,6 +30,65 @@ typedef struct {
 static unsigned running;
 static sd_event *event;
 
+/* A text as a word: without white space and what else is special here. */
+static void print_text(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        printf(g_ascii_isgraph(*p) && !strchr("%[],/=", *p) ? "%c" : "%%%02x", (unsigned char)*p);
+}
+
+static void print_basic(sd_bus_message *result, char type)
+{
+    union {
+        const char *s;
+        uint64_t t;
+        uint32_t u;
+        int32_t i;
+        int b;
+    } value;
+
+    g_assert_cmpint(sd_bus_message_read_basic(result, type, &value), >, 0);
+    switch (type) {
+    case 's':
+        print_text(value.s);
+        break;
+    case 't':
+        printf("%" PRIu64, value.t);
+        break;
+    case 'u':
+        printf("%u", value.u);
+        break;
+    case 'i':
+        printf("%d", value.i);
+        break;
+    default:
+        g_assert_cmpint(type, ==, 'b');
+        printf("%s", value.b ? "true" : "false");
+    }
+}
+
+/* What is next: arrays in brackets, entries as KEY=VALUE, with commas between. */
+static void print_next(sd_bus_message *result)
+{
+    const char *contents;
+    char type;
+    unsigned n = 0;
+
+    g_assert_cmpint(sd_bus_message_peek_type(result, &type, &contents), >, 0);
+    if (!strchr("aev", type)) {
+        print_basic(result, type);
+        return;
+    }
+    g_assert_cmpint(sd_bus_message_enter_container(result, type, contents), >, 0);
+    printf("%s", type == 'a' ? "[" : "");
+    while (sd_bus_message_at_end(result, false) == 0) {
+        printf("%s", n++ == 0 ? "" : type == 'e' ? "=" : ",");
+        print_next(result);
+    }
+    printf("%s", type == 'a' ? "]" : "");
+    g_assert_cmpint(sd_bus_message_exit_container(result), >=, 0);
+}
+
 static void print_value(sd_bus_message *result, const char *key, const char *type)
 {
     if (g_str_equal(type, "i")) {
@@ -41,8 +101,10 @@ static void print_value(sd_bus_message *result, const char *key, const char *typ
 
         g_assert_cmpint(sd_bus_message_read(result, "v", "s", &value), >=, 0);
         printf(" %s=%s", key, value);
+    } else if (!g_str_equal(type, "a{sas}")) {
+        printf(" %s=", key);
+        print_next(result);
     } else {
-        g_assert_cmpstr(type, ==, "a{sas}");
         g_assert_cmpint(sd_bus_message_enter_container(result, 'v', "a{sas}"), >=, 0);
         g_assert_cmpint(sd_bus_message_enter_container(result, 'a', "{sas}"), >=, 0);
         while (sd_bus_message_enter_container(result, 'e', "sas") > 0) {
@@ -134,7 +196,7 @@ static int append_entry(sd_bus_message *job, const char *key, const char *value)
 
         return store < 0 ? -errno : sd_bus_message_append(job, "{sv}", key, "h", store);
     }
-    if (g_str_equal(key, "Pid"))
+    if (g_str_equal(key, "Pid") || g_str_equal(key, "Uid"))
         return sd_bus_message_append(job, "{sv}", key, "u", (uint32_t)strtoul(value, NULL, 10));
     return sd_bus_message_append(job, "{sv}", key, "s", value);
 }
