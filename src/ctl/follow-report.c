@@ -40,22 +40,34 @@ static void print_event(const char *event, uint32_t id, json_t *rest)
     ctl_print_json_line(object);
 }
 
-void ctl_follow_report_started(CtlFollowReport *report, const char *path)
-{
-    const CtlProgress *progress = report->progress;
-
-    report->changed = true;
-    if (report->form == CTL_FOLLOW_EVENTS)
-        print_event("started", progress->id,
-                    json_pack("{s:s, s:s*, s:s*}", "Path", path, "Kind", progress->kind,
-                              "Reference", progress->reference));
-}
-
 static json_t *pack_layer(const CtlLayer *layer)
 {
     return json_pack("{s:s, s:s, s:I, s:I, s:s}", "Digest", layer->digest, "State", layer->state,
                      "Done", (json_int_t)layer->done, "Total", (json_int_t)layer->total, "Source",
                      layer->source);
+}
+
+static void print_layer(const CtlFollowReport *report, uint32_t index)
+{
+    json_t *object = pack_layer(report->progress->layers->pdata[index]);
+
+    json_object_set_new(object, "Index", json_integer(index));
+    json_object_del(object, "Source"); /* told in the end */
+    print_event("layer", report->progress->id, object);
+}
+
+void ctl_follow_report_started(CtlFollowReport *report, const char *path)
+{
+    const CtlProgress *progress = report->progress;
+
+    report->changed = true;
+    if (report->form != CTL_FOLLOW_EVENTS)
+        return;
+    print_event("started", progress->id,
+                json_pack("{s:s, s:s*, s:s*}", "Path", path, "Kind", progress->kind, "Reference",
+                          progress->reference));
+    for (guint i = 0; i < progress->layers->len; i++)
+        print_layer(report, i);
 }
 
 void ctl_follow_report_layer(CtlFollowReport *report, uint32_t index, bool over)
@@ -67,11 +79,7 @@ void ctl_follow_report_layer(CtlFollowReport *report, uint32_t index, bool over)
         return;
     report->changed = true;
     if (report->form == CTL_FOLLOW_EVENTS) {
-        json_t *object = pack_layer(layer);
-
-        json_object_set_new(object, "Index", json_integer(index));
-        json_object_del(object, "Source"); /* told in the end */
-        print_event("layer", report->progress->id, object);
+        print_layer(report, index);
     } else if (report->form == CTL_FOLLOW_LINES && over) {
         g_autofree char *name = ctl_layer_short_name(layer);
         g_autofree char *size = berth_size_format(layer->total);

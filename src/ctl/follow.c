@@ -91,11 +91,13 @@ static int on_layer(sd_bus_message *message, void *userdata, sd_bus_error *error
     const char *digest, *state;
     uint64_t done, total;
     uint32_t index;
+    bool over;
 
-    if (sd_bus_message_read(message, "usstt", &index, &digest, &state, &done, &total) >= 0)
-        ctl_follow_report_layer(
-            &follow->report, index,
-            ctl_progress_set_layer(&follow->progress, index, digest, state, done, total));
+    if (sd_bus_message_read(message, "usstt", &index, &digest, &state, &done, &total) < 0)
+        return 0;
+    over = ctl_progress_set_layer(&follow->progress, index, digest, state, done, total);
+    if (follow->started)
+        ctl_follow_report_layer(&follow->report, index, over);
     return 0;
 }
 
@@ -109,7 +111,8 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
         strcmp(interface, BERTH_IF_TRANSFER) != 0 || ctl_json_read(message, &values) < 0)
         return 0;
     ctl_progress_update(&follow->progress, values);
-    ctl_follow_report_changed(&follow->report);
+    if (follow->started)
+        ctl_follow_report_changed(&follow->report);
     return look_at_end(follow);
 }
 

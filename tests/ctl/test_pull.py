@@ -218,6 +218,24 @@ class Json(PullTestCase):
         self.assertEqual(events[-1]['message'], 'wrong')
         self.assertNotIn('Digest', events[-1])
 
+    def test_joined_late(self):
+        """started comes first, and then what is known already."""
+        self.fake.layer(self.path, 0, A, 'running', 1, 4)
+
+        def subscribe(_call):
+            for name in ('1', '2'):
+                self.fake._send(self.path, 'org.freedesktop.DBus.Properties', 'PropertiesChanged',
+                                None, 'sa{sv}as', 'org.berthd.Berth1.Transfer', {'Kind': name}, [])
+            del self.fake.answers['Subscribe']
+        self.fake.answers['Subscribe'] = subscribe
+        process = self.pull('-j')
+        self.fake.finish(self.path, digest=C)
+        self.fake.change(self.path, State='done')
+        status, events, _ = self.events(process)
+        self.assertEqual(status, 0)
+        self.assertEqual([event['event'] for event in events][:2], ['started', 'layer'])
+        self.assertEqual(events[1]['Done'], 1)
+
     def test_detached(self):
         process = self.pull('--json=short')
         self.assertIn('started', process.stdout.readline())
