@@ -23,6 +23,14 @@ BerthDetails *berth_request_add(BerthRequest *request, const char *action)
     return &demand->details;
 }
 
+BerthDetails *berth_request_add_optional(BerthRequest *request, const char *action)
+{
+    BerthDetails *details = berth_request_add(request, action);
+
+    request->demands[request->n - 1].optional = true;
+    return details;
+}
+
 void berth_request_clear(BerthRequest *request)
 {
     for (unsigned i = 0; i < request->n; i++) {

@@ -46,6 +46,7 @@ typedef struct {
 /** BerthDemand: one action that a call needs. */
 typedef struct {
     const char *action; /* (static) without prefix */
+    bool optional;      /* refused, the call goes on without what it is for */
     BerthDetails details;
 } BerthDemand;
 
@@ -63,6 +64,12 @@ typedef struct {
  * Returns: (transfer none): its details, to be filled.
  */
 BerthDetails *berth_request_add(BerthRequest *request, const char *action);
+
+/**
+ * berth_request_add_optional: as berth_request_add(); without @action the call is made too, see
+ * berth_call_is_granted().
+ */
+BerthDetails *berth_request_add_optional(BerthRequest *request, const char *action);
 void berth_request_clear(BerthRequest *request);
 
 /**

@@ -14,7 +14,9 @@
 typedef struct BerthCallers BerthCallers;
 typedef struct BerthIdle BerthIdle;
 typedef struct BerthLauncher BerthLauncher;
+typedef struct BerthQueries BerthQueries;
 typedef struct BerthSandboxes BerthSandboxes;
+typedef struct BerthTransfers BerthTransfers;
 typedef struct BerthTurns BerthTurns;
 typedef struct BerthUsers BerthUsers;
 
@@ -27,6 +29,8 @@ typedef struct {
     GPtrArray *declared;         /* (element-type BerthDeclared) of sandboxes.d, in force */
     BerthRegistries *registries; /* of registries.d, in force */
     BerthSandboxes *sandboxes;   /* every sandbox, see sandboxes.h */
+    BerthTransfers *transfers;   /* every transfer, see transfers.h */
+    BerthQueries *queries;       /* questions to the store that wait or run, see query.h */
     BerthTurns *turns;           /* calls of users that wait for theirs, see turns.h */
     BerthUsers *users;           /* what each user has, see users.h */
     BerthCallers *callers;       /* who is at the other end, see caller.h */

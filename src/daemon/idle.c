@@ -3,7 +3,7 @@
  * Idle exit. A service that holds nothing ends, and the bus starts it again at the next call. No
  * call may be lost on the way: the name is released first; what was sent to it before that is still
  * here and is served; whatever comes later activates a new process. If serving it made a sandbox,
- * the name is taken back.
+ * the service is started again; a transfer, which would end with the process, is refused.
  */
 
 #include "daemon/idle.h"
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "daemon/sandboxes.h"
+#include "daemon/transfers.h"
 
 #include <systemd/sd-daemon.h>
 
@@ -24,7 +25,8 @@ struct BerthIdle {
 
 static bool is_idle(BerthDaemon *daemon)
 {
-    return daemon->calls.length == 0 && berth_sandboxes_is_empty(daemon->sandboxes);
+    return daemon->calls.length == 0 && berth_sandboxes_is_empty(daemon->sandboxes) &&
+           berth_transfers_is_empty(daemon->transfers);
 }
 
 /*
@@ -83,6 +85,11 @@ void berth_idle_free(BerthIdle *idle)
     sd_event_source_disable_unref(idle->timer);
     sd_bus_slot_unref(idle->slot);
     g_free(idle);
+}
+
+bool berth_idle_is_ending(BerthDaemon *daemon)
+{
+    return daemon->idle && daemon->idle->released;
 }
 
 void berth_idle_touch(BerthDaemon *daemon)

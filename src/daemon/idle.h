@@ -16,3 +16,6 @@ void berth_idle_free(BerthIdle *idle);
 
 /** berth_idle_touch: something happened: begins to count anew. */
 void berth_idle_touch(BerthDaemon *daemon);
+
+/** berth_idle_is_ending: Returns: whether the service ends as soon as what it has got is served. */
+bool berth_idle_is_ending(BerthDaemon *daemon);

@@ -17,7 +17,9 @@
 #include "daemon/idle.h"
 #include "daemon/launcher.h"
 #include "daemon/objects.h"
+#include "daemon/query.h"
 #include "daemon/sandboxes.h"
+#include "daemon/transfers.h"
 #include "daemon/turns.h"
 #include "ipc/machine.h"
 #include "ipc/watch.h"
@@ -285,6 +287,7 @@ static void on_caller_gone(const char *name, void *userdata)
 
     berth_calls_drop_sender(daemon, name);
     berth_sandboxes_peer_gone(daemon->sandboxes, name);
+    berth_transfers_peer_gone(daemon->transfers, name);
 }
 
 static bool take_name(BerthDaemon *daemon, GError **error)
@@ -299,6 +302,10 @@ static bool take_name(BerthDaemon *daemon, GError **error)
         r = berth_sandbox_register(daemon);
     if (r >= 0)
         r = berth_registries_register(daemon);
+    if (r >= 0)
+        r = berth_images_register(daemon);
+    if (r >= 0)
+        r = berth_transfer_register(daemon);
     if (r >= 0)
         r = berth_log_control_register(daemon);
     if (r < 0)
@@ -370,6 +377,8 @@ static void stop(BerthDaemon *daemon)
     berth_callers_free(daemon->callers);
     berth_idle_free(daemon->idle);
     daemon->idle = NULL;
+    berth_queries_free(daemon->queries);
+    berth_transfers_free(daemon->transfers);
     berth_sandboxes_free(daemon->sandboxes);
     berth_users_free(daemon->users);
     sd_bus_flush_close_unref(daemon->bus);
@@ -423,6 +432,10 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
     daemon->sandboxes =
         berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
     if (!daemon->sandboxes)
+        return false;
+    daemon->transfers = berth_transfers_new(daemon, berth_transfer_announcements(daemon), error);
+    daemon->queries = daemon->transfers ? berth_queries_new(daemon, error) : NULL;
+    if (!daemon->queries)
         return false;
     if (!berth_methods_begin(daemon, error) || !make_declared(daemon, error))
         return false;

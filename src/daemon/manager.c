@@ -82,6 +82,7 @@ bool berth_manager_reload(BerthDaemon *daemon, BerthDeclaredDone done, void *use
     }
     berth_log_event(LOG_INFO, BERTH_MESSAGE_SETTINGS_CHANGED, NULL, "settings read again");
     announce(daemon, registries);
+    berth_transfers_settings_changed(daemon->transfers);
     berth_declared_report_dropped(daemon, before);
     berth_declared_apply(daemon, done, userdata);
     return true;

@@ -51,6 +51,7 @@ static void call_free(BerthCall *call)
     if (call->counted)
         berth_users_add_pending(daemon->users, call->caller->uid, -1);
     g_ptr_array_unref(call->granted);
+    g_ptr_array_unref(call->refused);
     g_free(call->asked);
     if (call->method->clear && call->arguments)
         call->method->clear(call->arguments);
@@ -112,6 +113,11 @@ static void on_polkit(BerthPolkitAnswer answer, void *userdata)
         check_access(call);
         return;
     }
+    if (call->asked_optional) {
+        g_ptr_array_add(call->refused, g_steal_pointer(&call->asked));
+        check_access(call);
+        return;
+    }
 
     g_autoptr(GError) error = NULL;
     const BerthDemand demand = { .action = call->asking };
@@ -123,17 +129,34 @@ static void on_polkit(BerthPolkitAnswer answer, void *userdata)
     berth_call_finish(call, BERTH_CALL_FAILED, error);
 }
 
+static bool has_key(const GPtrArray *keys, const char *key)
+{
+    return g_ptr_array_find_with_equal_func((GPtrArray *)keys, key, g_str_equal, NULL);
+}
+
+bool berth_call_is_granted(const BerthCall *call, const BerthRequest *request, const char *action)
+{
+    for (unsigned i = 0; i < request->n; i++) {
+        g_autofree char *key = berth_demand_key(&request->demands[i]);
+
+        if (g_str_equal(request->demands[i].action, action))
+            return call->caller->uid == 0 || has_key(call->granted, key);
+    }
+    return false;
+}
+
 static bool ask(BerthCall *call, const BerthDemand *demand, GError **error)
 {
     bool interactive = sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
 
     if (call->gone) /* nobody is there to authenticate, and nothing would withdraw the question */
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED, "the caller left");
-    if (call->granted->len >= BERTH_REQUEST_MAX)
+    if (call->granted->len + call->refused->len >= BERTH_REQUEST_MAX)
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "what was to be authorized changed meanwhile; try again");
     call->asked = berth_demand_key(demand);
     call->asking = demand->action;
+    call->asked_optional = demand->optional;
     call->check = berth_polkit_check(call->daemon->bus, call->caller->name, demand, interactive,
                                      on_polkit, call, error);
     return call->check;
@@ -151,6 +174,7 @@ static void check_access(BerthCall *call)
 
     /* there when the call arrived, which everybody could see; gone since */
     if ((call->sandbox && !berth_sandbox_of_call(call, &error)) ||
+        (call->transfer && !berth_transfer_of_call(call, &error)) ||
         !authorize(call, &request, &error)) {
         berth_call_finish(call, BERTH_CALL_FAILED, error);
         return;
@@ -158,7 +182,8 @@ static void check_access(BerthCall *call)
     for (unsigned i = 0; call->caller->uid != 0 && i < request.n; i++) {
         g_autofree char *key = berth_demand_key(&request.demands[i]);
 
-        if (g_ptr_array_find_with_equal_func(call->granted, key, g_str_equal, NULL))
+        if (has_key(call->granted, key) || has_key(call->refused, key) ||
+            (request.demands[i].optional && call->gone))
             continue;
         if (!ask(call, &request.demands[i], &error))
             berth_call_finish(call, BERTH_CALL_FAILED, error);
@@ -241,8 +266,10 @@ static int dispatch(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
     call->method = method;
     call->message = sd_bus_message_ref(message);
     call->sandbox = sandbox_of_path(sd_bus_message_get_path(message));
+    call->transfer = berth_transfer_id_of_path(sd_bus_message_get_path(message));
     call->arguments = g_malloc0(method->arguments_size);
     call->granted = g_ptr_array_new_with_free_func(g_free);
+    call->refused = g_ptr_array_new_with_free_func(g_free);
     call->link.data = call;
     g_queue_push_tail_link(&daemon->calls, &call->link);
     berth_idle_touch(daemon);

@@ -15,7 +15,8 @@ typedef struct {
     const BerthMethod *method;
     sd_bus_message *message; /* owned */
     BerthCaller *caller;     /* owned; known when authorize and act run */
-    char *sandbox;           /* owned: ID in the object path, NULL on the root object */
+    char *sandbox;           /* owned: ID in the object path of a sandbox, else NULL */
+    uint32_t transfer;       /* ID in the object path of a transfer, else 0 */
     void *arguments; /* owned: method->arguments_size bytes, zeroed, cleared by method->clear */
     GList link;      /* in daemon->calls */
     sd_event_source *retry; /* set while it waits for another try */
@@ -23,7 +24,9 @@ typedef struct {
     BerthPolkitCheck *check; /* set while polkit is asked */
     char *asked;             /* owned: key of what it is asked */
     const char *asking;      /* (static): its action */
+    bool asked_optional;     /* the call goes on when it is refused */
     GPtrArray *granted;      /* owned (element-type utf8): keys of what it granted */
+    GPtrArray *refused;      /* owned (element-type utf8): keys of what is optional and was not */
     bool in_line;            /* waits for its turn, see turns.h */
     bool gone;               /* the caller left the bus; the reply will go nowhere */
     bool counted;            /* among the pending calls of its user */
@@ -110,6 +113,15 @@ int berth_set_bus_error(sd_bus_error *bus_error, const GError *error);
 
 /** berth_calls_drop_all: ends every waiting call without a reply, at the end of the service. */
 void berth_calls_drop_all(BerthDaemon *daemon);
+
+/**
+ * berth_call_is_granted:
+ * @request: what authorize of @call says now
+ * @action: (static): an optional one, see berth_request_add_optional()
+ *
+ * Returns: whether @action is among @request and was granted; root needs to ask nobody.
+ */
+bool berth_call_is_granted(const BerthCall *call, const BerthRequest *request, const char *action);
 
 /** berth_call_resume: lets act of a waiting call run again, now. */
 void berth_call_resume(BerthCall *call);

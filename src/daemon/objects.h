@@ -5,6 +5,7 @@
 #include "daemon/declared.h"
 #include "daemon/method.h"
 #include "daemon/sandbox.h"
+#include "daemon/transfers.h"
 
 /*
  * The interfaces of the service, one file each. Every function registers at @daemon->bus and
@@ -14,6 +15,8 @@ int berth_manager_register(BerthDaemon *daemon);     /* manager.c */
 int berth_sandboxes_register(BerthDaemon *daemon);   /* sandboxes-methods.c */
 int berth_sandbox_register(BerthDaemon *daemon);     /* sandbox-methods.c */
 int berth_registries_register(BerthDaemon *daemon);  /* registries.c */
+int berth_images_register(BerthDaemon *daemon);      /* images.c */
+int berth_transfer_register(BerthDaemon *daemon);    /* transfer-methods.c */
 int berth_log_control_register(BerthDaemon *daemon); /* log-control.c */
 
 /**
@@ -58,3 +61,21 @@ void berth_authorize_sandbox(const BerthCall *call, const BerthSandbox *sandbox,
  * NULL when it is gone: BERTH_ERROR_NO_SUCH_SANDBOX.
  */
 BerthSandbox *berth_sandbox_of_call(const BerthCall *call, GError **error);
+
+/** berth_transfer_announcements: Returns: (transfer none): how transfers get onto the bus. */
+const BerthTransferEvents *berth_transfer_announcements(BerthDaemon *daemon);
+
+/**
+ * berth_transfer_of_call: Returns: (transfer none): the transfer on whose object @call was made, or
+ * NULL when it is gone: BERTH_ERROR_NO_SUCH_TRANSFER.
+ */
+BerthTransfer *berth_transfer_of_call(const BerthCall *call, GError **error);
+
+/**
+ * berth_transfer_append_row: appends an `a{sv}` of ListTransfers.
+ * @all: also what only its owner and root may know
+ */
+int berth_transfer_append_row(sd_bus_message *reply, const BerthTransfer *transfer, bool all);
+
+/** berth_fill_image_details: says which image an action is about. */
+void berth_fill_image_details(BerthDetails *details, const BerthReference *reference);

@@ -88,6 +88,19 @@ static const struct {
                 "$(owner)) into a program of another user." },
     { "manage-sandbox", "Authentication is required to inspect, change or remove sandbox "
                         "“$(sandbox)” (ID $(sandbox-id), owner $(owner))." },
+    { "pull", "Authentication is required to pull image $(reference)." },
+    { "push", "Authentication is required to push image $(reference) to registry $(registry)." },
+    { "import", "Authentication is required to import images into the store of this machine." },
+    { "read-image", "Authentication is required to read image $(reference), which belongs to "
+                    "another user." },
+    { "manage-images", "Authentication is required to tag, remove or prune images in the store of "
+                       "this machine (image “$(reference)”)." },
+    { "manage-transfer", "Authentication is required to watch or cancel the transfer of image "
+                         "$(reference), which user $(owner) started." },
+    { "use-machine-credentials", "Authentication is required to use this machine's credentials for "
+                                 "$(registry)/$(repository)." },
+    { "push-nondistributable", "Authentication is required to push layers of image $(reference) "
+                               "that may not be redistributed to registry $(registry)." },
     { "reload", "Authentication is required to reload the settings of Berth." },
 };
 

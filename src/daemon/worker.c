@@ -40,7 +40,7 @@ struct BerthWorker {
     sd_bus_message *job; /* until it can be sent */
     sd_bus_message *question;
     sd_bus_slot *run;
-    sd_event_source *begin, *silence, *limit, *grace;
+    sd_event_source *begin, *silence, *limit, *grace, *exit;
     BerthWorkerEvents events; /* finished is set when it runs */
     void *userdata;
 };
@@ -53,6 +53,7 @@ void berth_worker_free(BerthWorker *worker)
     sd_event_source_disable_unref(worker->silence);
     sd_event_source_disable_unref(worker->limit);
     sd_event_source_disable_unref(worker->grace);
+    sd_event_source_disable_unref(worker->exit);
     sd_bus_slot_unref(worker->run);
     sd_bus_message_unref(worker->job);
     sd_bus_message_unref(worker->question);
@@ -302,6 +303,18 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
     return 1;
 }
 
+/*
+ * The service ends: closes the bus before the library's own function for that comes, which would
+ * wait until the worker has taken everything, perhaps for ever.
+ */
+static int on_exit_of_service(sd_event_source *source, void *userdata)
+{
+    BerthWorker *worker = userdata;
+
+    sd_bus_close(worker->bus);
+    return 0;
+}
+
 static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
 {
     BERTH_AUTO_FD ours = socket;
@@ -334,6 +347,10 @@ static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
         r = sd_bus_start(worker->bus);
     if (r >= 0)
         r = sd_bus_attach_event(worker->bus, worker->daemon->event, PRIORITY);
+    if (r >= 0)
+        r = sd_event_add_exit(worker->daemon->event, &worker->exit, on_exit_of_service, worker);
+    if (r >= 0)
+        r = sd_event_source_set_priority(worker->exit, SD_EVENT_PRIORITY_IMPORTANT);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a bus for a worker");
 }

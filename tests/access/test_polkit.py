@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ElementTree
 
 import dbus
 
-from berthtest import (ALICE, BOB, IF_MANAGER, IF_SANDBOX, IF_SANDBOXES, InstanceTestCase, ROOT_PATH,
-                       UserTestCase, vardict)
+from berthtest import (ALICE, BOB, FakeStoreTestCase, IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
+                       IF_SANDBOXES, IF_TRANSFER, ROOT_PATH, UserTestCase, digest, vardict)
 
 DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
 CHALLENGE = 'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired'
@@ -35,6 +35,20 @@ TABLE = {
     (IF_SANDBOX, 'Publish'): ('publish-sandbox', lambda: ()),
     (IF_SANDBOX, 'Unpublish'): ('publish-sandbox', lambda: ()),
     (IF_SANDBOX, 'Remove'): ('manage-sandbox', lambda: (EMPTY,)),
+    (IF_IMAGES, 'Pull'): ('pull', lambda: ('busybox', EMPTY)),
+    (IF_IMAGES, 'List'): (None, lambda: (EMPTY,)),
+    (IF_IMAGES, 'Inspect'): ('read-image', lambda: ('a:1', EMPTY)),
+    (IF_IMAGES, 'Tag'): ('manage-images', lambda: ('a:1', 'b:1', EMPTY)),
+    (IF_IMAGES, 'Remove'): ('manage-images', lambda: ('a:1', EMPTY)),
+    (IF_IMAGES, 'Prune'): ('manage-images', lambda: (EMPTY,)),
+    (IF_IMAGES, 'OpenBlob'): ('read-image', lambda: (digest('a'), EMPTY)),
+    (IF_IMAGES, 'ListTransfers'): (None, lambda: (EMPTY,)),
+    (IF_IMAGES, 'GetTransfer'): (None, lambda: (dbus.UInt32(1),)),
+    (IF_TRANSFER, 'Describe'): ('manage-transfer', lambda: ()),
+    (IF_TRANSFER, 'Subscribe'): ('manage-transfer', lambda: ()),
+    (IF_TRANSFER, 'Cancel'): ('manage-transfer', lambda: ()),
+    (IF_REGISTRIES, 'List'): (None, lambda: (EMPTY,)),
+    (IF_REGISTRIES, 'GetSettings'): (None, lambda: ('docker.io',)),
     (IF_MANAGER, 'Reload'): ('reload', lambda: ()),
     (IF_MANAGER, 'GetSettings'): (None, lambda: (EMPTY,)),
 }
@@ -57,12 +71,18 @@ def error_name(call):
     return None
 
 
-class EveryMethod(InstanceTestCase):
+class EveryMethod(FakeStoreTestCase):
     """Calls whatever the introspection data shows, as a user who has nothing to do with it."""
+
+    polkit_answers = None
 
     def setUp(self):
         super().setUp()
         self.path = self.instance.create('demo')
+        self.write_images(('docker.io/library/a:1', digest('a'), 4, 0))
+        self.write(f'blobs/sha256/{"a" * 64}', 'blob')
+        self.script('docker.io/library/held:latest')
+        self.wait_state(self.pull('held'), 'running')
         self.alice = self.user(ALICE)
 
     def walk(self, path='/'):

@@ -12,12 +12,13 @@ foreign layers), forward.py (a proxy that clients are told of), tls.py, images.p
 """
 
 from . import faults, images, syscalls
-from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
-                    IF_SANDBOXES, ROOT_PATH, take_fds, vardict)
+from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_IMAGES, IF_MANAGER, IF_REGISTRIES,
+                    IF_SANDBOX, IF_SANDBOXES, IF_TRANSFER, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .client import RegistryClient, RegistryError
 from .ctl import CtlTestCase, FakeCtlTestCase
 from .fakeimages import Fail, FakeImages
+from .fakestore import FakeStoreTestCase, digest, memfd
 from .forward import ForwardProxy
 from .images import Blob, FileLayer, Image, Index, Layer, NONDISTRIBUTABLE, write_layout
 from .instance import Instance
@@ -36,12 +37,13 @@ from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name
 
 __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'Blob', 'CA', 'CAROL', 'Calls', 'CtlTestCase',
-    'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages', 'FaultProxy', 'FileLayer',
-    'ForwardProxy', 'IF_MANAGER', 'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'Image',
-    'Index', 'Instance', 'InstanceTestCase', 'Layer', 'Member', 'MemberError',
-    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient',
-    'RegistryError', 'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase',
-    'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault',
-    'mounts_below', 'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo',
-    'skopeo_pull', 'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
+    'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages', 'FakeStoreTestCase',
+    'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER', 'IF_REGISTRIES',
+    'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
+    'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'NONDISTRIBUTABLE', 'Pending',
+    'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError', 'Terminal',
+    'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'digest', 'effective', 'faults',
+    'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
+    'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
+    'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
 ]

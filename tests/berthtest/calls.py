@@ -10,6 +10,8 @@ IF_MANAGER = BUS_NAME + '.Manager'
 IF_REGISTRIES = BUS_NAME + '.Registries'
 IF_SANDBOXES = BUS_NAME + '.Sandboxes'
 IF_SANDBOX = BUS_NAME + '.Sandbox'
+IF_IMAGES = BUS_NAME + '.Images'
+IF_TRANSFER = BUS_NAME + '.Transfer'
 ERROR = BUS_NAME + '.Error.'
 
 DEADLINE = 60  # seconds; generous, since sanitizers and two busy cores are slow

@@ -356,6 +356,8 @@ class Instance(Calls):
         found = [f'mount left: {row["target"]}' for row in mounts_below(self.directory)]
         for directory in (self.runtime, self.state):
             for where, directories, files in os.walk(directory):
+                if where == self.state and 'store' in directories:
+                    directories.remove('store')  # images are not purged
                 found += [f'file left: {os.path.join(where, name)}' for name in directories + files]
         return found
 

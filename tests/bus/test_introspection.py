@@ -6,7 +6,8 @@ import os
 import unittest
 import xml.etree.ElementTree as ElementTree
 
-from berthtest import IF_MANAGER, IF_REGISTRIES, IF_SANDBOX, IF_SANDBOXES, InstanceTestCase, ROOT_PATH
+from berthtest import (FakeStoreTestCase, IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX, IF_SANDBOXES,
+                       IF_TRANSFER, InstanceTestCase, ROOT_PATH)
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -58,7 +59,7 @@ def from_files():
     return found
 
 
-class Introspection(InstanceTestCase):
+class IntrospectionTestCase(InstanceTestCase):
     def introspect(self, path):
         return self.instance.call(path, 'org.freedesktop.DBus.Introspectable', 'Introspect', '')
 
@@ -72,15 +73,18 @@ class Introspection(InstanceTestCase):
                 self.assertIn(name, files, 'no file in dbus/ describes it')
                 self.assertEqual(running[name], files[name])
 
+
+class Introspection(IntrospectionTestCase):
     def test_root(self):
-        self.assertSame(ROOT_PATH, {IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES})
+        self.assertSame(ROOT_PATH, {IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES})
         self.assertIn('org.freedesktop.DBus.ObjectManager', interfaces(self.introspect(ROOT_PATH)))
 
     def test_sandbox(self):
         self.assertSame(self.instance.create(), {IF_SANDBOX})
 
     def test_every_described_interface_is_served(self):
-        self.assertEqual(set(from_files()), {IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES, IF_SANDBOX})
+        self.assertEqual(set(from_files()), {IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOXES,
+                                             IF_SANDBOX, IF_TRANSFER})
 
     def test_child_nodes(self):
         path = self.instance.create()
@@ -90,6 +94,11 @@ class Introspection(InstanceTestCase):
         self.assertEqual(nodes, {identifier})
         self.instance.remove(path)
         self.assertEqual(ElementTree.fromstring(self.introspect(parent)).findall('node'), [])
+
+
+class Transfers(FakeStoreTestCase, IntrospectionTestCase):
+    def test_transfer(self):
+        self.assertSame(self.pull('busybox'), {IF_TRANSFER})
 
 
 if __name__ == '__main__':

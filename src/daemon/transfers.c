@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of transfers: who may have how many, which run, when the bus is told, and how long one
+ * can be looked at after its end. A transfer gets a worker in the order in which transfers were
+ * asked for, but those of a user who has as many as it may have let others pass. Whoever asked may
+ * leave: only Cancel and the end of the service end a transfer early, and what its worker has
+ * written by then is what a later one goes on with.
+ *
+ * The bus is told at most eight times a second how far a transfer is. With the two changes of its
+ * state that makes no more than ten.
+ */
+
+#include "daemon/transfers.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/messages.h"
+#include "base/names.h"
+#include "daemon/idle.h"
+#include "daemon/store-job.h"
+
+#include <string.h>
+
+#define REPORT_USEC       (125 * UINT64_C(1000))
+#define IDLE_REPORT_USEC  (1000 * UINT64_C(1000)) /* while nothing comes: the rate goes down */
+#define LAYERS_PER_REPORT 256
+#define KEEP_USEC         (60 * UINT64_C(1000000))
+
+#define QUEUED_PER_USER   64   /* that wait for a worker; root is exempt */
+#define QUEUED_MAX        4096 /* in all, root's too */
+#define FINISHED_PER_USER 256  /* that can be looked at after their end; older ones go */
+#define FINISHED_MAX      2048
+#define SUBSCRIBERS_MAX   32 /* of one transfer */
+
+struct BerthTransfers {
+    BerthDaemon *daemon;
+    BerthTransferEvents events;
+    GHashTable *table; /* ID → BerthTransfer, owned */
+    GQueue line;       /* links of those that are queued, in their order */
+    GQueue finished;   /* links of those that are over, oldest first */
+    uint32_t last_id;
+    unsigned running;
+    sd_event_source *next; /* enabled when perhaps one more can run */
+};
+
+static int on_next(sd_event_source *source, void *userdata);
+
+BerthTransfers *berth_transfers_new(BerthDaemon *daemon, const BerthTransferEvents *events,
+                                    GError **error)
+{
+    BerthTransfers *transfers = g_new0(BerthTransfers, 1);
+    int r;
+
+    transfers->daemon = daemon;
+    transfers->events = *events;
+    transfers->table = g_hash_table_new(NULL, NULL);
+    r = sd_event_add_defer(daemon->event, &transfers->next, on_next, transfers);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(transfers->next, SD_EVENT_OFF);
+    if (r >= 0)
+        return transfers;
+    berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a table of transfers");
+    berth_transfers_free(transfers);
+    return NULL;
+}
+
+static void see_who_is_next(BerthTransfers *transfers)
+{
+    (void)sd_event_source_set_enabled(transfers->next, SD_EVENT_ONESHOT);
+}
+
+void berth_transfers_free(BerthTransfers *transfers)
+{
+    GHashTableIter iter;
+    BerthTransfer *transfer;
+
+    if (!transfers)
+        return;
+    g_hash_table_iter_init(&iter, transfers->table);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer))
+        berth_transfer_free(transfer);
+    g_hash_table_unref(transfers->table);
+    sd_event_source_disable_unref(transfers->next);
+    g_free(transfers);
+}
+
+bool berth_transfers_is_empty(BerthTransfers *transfers)
+{
+    return g_hash_table_size(transfers->table) == 0;
+}
+
+unsigned berth_transfers_count(BerthTransfers *transfers)
+{
+    return g_hash_table_size(transfers->table);
+}
+
+void berth_transfers_iter(BerthTransfers *transfers, GHashTableIter *iter)
+{
+    g_hash_table_iter_init(iter, transfers->table);
+}
+
+BerthTransfer *berth_transfers_by_id(BerthTransfers *transfers, uint32_t id)
+{
+    return g_hash_table_lookup(transfers->table, GUINT_TO_POINTER(id));
+}
+
+static unsigned count_of(BerthTransfers *transfers, uid_t owner, BerthTransferState state)
+{
+    GHashTableIter iter;
+    const BerthTransfer *transfer;
+    unsigned n = 0;
+
+    g_hash_table_iter_init(&iter, transfers->table);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer))
+        n += transfer->owner == owner && transfer->state == state;
+    return n;
+}
+
+bool berth_transfers_check_room(BerthTransfers *transfers, uid_t owner, GError **error)
+{
+    if (transfers->line.length >= QUEUED_MAX)
+        return berth_set_error(
+            error, BERTH_ERROR_QUOTA_EXCEEDED,
+            "%u transfers wait for their turn, as many as can; wait for some, or "
+            "cancel some",
+            transfers->line.length);
+    if (owner == 0 || count_of(transfers, owner, BERTH_TRANSFER_QUEUED) < QUEUED_PER_USER)
+        return true;
+    return berth_set_error(
+        error, BERTH_ERROR_QUOTA_EXCEEDED,
+        "user %u has %d transfers that wait for their turn, as many as can; wait "
+        "for some, or cancel some",
+        owner, QUEUED_PER_USER);
+}
+
+/* The object goes. */
+static void drop(BerthTransfers *transfers, BerthTransfer *transfer)
+{
+    g_assert(berth_transfer_is_over(transfer));
+    g_queue_unlink(&transfers->finished, &transfer->link);
+    g_hash_table_remove(transfers->table, GUINT_TO_POINTER(transfer->id));
+    transfers->events.removed(transfer, transfers->events.userdata);
+    berth_transfer_free(transfer);
+    berth_idle_touch(transfers->daemon);
+}
+
+static int on_kept(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+
+    drop(transfer->transfers, transfer);
+    return 0;
+}
+
+/* Makes room among those that are over: first among @owner's. */
+static void bound_finished(BerthTransfers *transfers, uid_t owner)
+{
+    unsigned n = 0;
+    GList *previous;
+
+    for (GList *link = transfers->finished.tail; link; link = previous) {
+        BerthTransfer *transfer = link->data;
+
+        previous = link->prev;
+        if (transfer->owner == owner && ++n > FINISHED_PER_USER)
+            drop(transfers, transfer);
+    }
+    while (transfers->finished.length > FINISHED_MAX)
+        drop(transfers, transfers->finished.head->data);
+}
+
+static uint64_t now_usec(BerthTransfers *transfers)
+{
+    uint64_t now;
+
+    return sd_event_now(transfers->daemon->event, CLOCK_MONOTONIC, &now) >= 0 ? now : 0;
+}
+
+static void set_timer(BerthTransfer *transfer, uint64_t usec, sd_event_time_handler_t handler)
+{
+    int r;
+
+    transfer->timer = sd_event_source_disable_unref(transfer->timer);
+    r = sd_event_add_time_relative(transfer->transfers->daemon->event, &transfer->timer,
+                                   CLOCK_MONOTONIC, usec, 1, handler, transfer);
+    if (r < 0)
+        berth_warning("cannot wait for the next report of a transfer: %s", g_strerror(-r));
+}
+
+/* Tells of so many changed layers at most; the others have their turn next time. */
+static void tell_layers(BerthTransfer *transfer, guint max)
+{
+    const BerthTransferEvents *events = &transfer->transfers->events;
+    guint n = MIN(transfer->changed->len, max);
+
+    for (guint i = 0; i < n; i++) {
+        uint32_t index = g_array_index(transfer->changed, uint32_t, i);
+        BerthTransferLayer *layer = &g_array_index(transfer->layers, BerthTransferLayer, index);
+
+        layer->changed = false;
+        if (transfer->subscribers->len > 0)
+            events->layer(transfer, index, layer, events->userdata);
+    }
+    if (n > 0)
+        g_array_remove_range(transfer->changed, 0, n);
+}
+
+/* Tells the bus what changed; with @state too. */
+static void report(BerthTransfer *transfer, bool state)
+{
+    const BerthTransferEvents *events = &transfer->transfers->events;
+    const char *properties[6] = { NULL };
+    unsigned n = 0;
+    bool measured = !state && berth_transfer_measure(transfer, now_usec(transfer->transfers));
+
+    tell_layers(transfer, berth_transfer_is_over(transfer) ? G_MAXUINT : LAYERS_PER_REPORT);
+    if (state) {
+        properties[n++] = "State";
+        properties[n++] = "StartedUSec";
+    }
+    if (state || measured)
+        properties[n++] = "Rate";
+    if (state || transfer->progressed) {
+        properties[n++] = "BytesDone";
+        properties[n++] = "BytesTotal";
+    }
+    transfer->progressed = false;
+    if (n > 0)
+        events->changed(transfer, properties, events->userdata);
+}
+
+static int on_report(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    bool news = transfer->progressed || transfer->changed->len > 0;
+
+    report(transfer, false);
+    transfer->timer = sd_event_source_disable_unref(transfer->timer);
+    if (news)
+        set_timer(transfer, REPORT_USEC, on_report);
+    else if (transfer->rate > 0)
+        set_timer(transfer, IDLE_REPORT_USEC, on_report);
+    return 0;
+}
+
+static void log_failure(const BerthTransfer *transfer)
+{
+    g_autofree char *reference = berth_transfer_reference(transfer);
+    g_autofree char *id = g_strdup_printf("TRANSFER_ID=%u", transfer->id);
+    g_autofree char *uid = g_strdup_printf("TRANSFER_OWNER=%u", transfer->owner);
+    g_autofree char *image = g_strconcat("IMAGE_REFERENCE=", reference, NULL);
+    g_autofree char *name =
+        g_strconcat("ERROR_NAME=", berth_error_dbus_name(transfer->error->code), NULL);
+
+    berth_log_event(LOG_WARNING, BERTH_MESSAGE_TRANSFER_FAILED,
+                    ((const char *const[]){ id, uid, image, name, NULL }),
+                    "transfer %u (%s of %s for user %u) failed: %s", transfer->id,
+                    transfer->kind->name, reference, transfer->owner, transfer->error->message);
+}
+
+/* Ends @transfer, wherever it stands. */
+static void finish(BerthTransfer *transfer, BerthTransferState state, const char *digest,
+                   const GError *error)
+{
+    BerthTransfers *transfers = transfer->transfers;
+
+    if (transfer->state == BERTH_TRANSFER_QUEUED)
+        g_queue_unlink(&transfers->line, &transfer->link);
+    else
+        transfers->running--;
+    berth_transfer_set_state(transfer, state, digest, error);
+    if (state == BERTH_TRANSFER_FAILED)
+        log_failure(transfer);
+    report(transfer, true);
+    transfers->events.finished(transfer, transfers->events.userdata);
+    g_ptr_array_set_size(transfer->subscribers, 0);
+    g_queue_push_tail_link(&transfers->finished, &transfer->link);
+    set_timer(transfer, KEEP_USEC, on_kept);
+    bound_finished(transfers, transfer->owner);
+    see_who_is_next(transfers);
+}
+
+static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *layers,
+                        unsigned n_layers, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    uint64_t now = now_usec(transfer->transfers), due;
+
+    if (!berth_transfer_progress(transfer, done, total, layers, n_layers))
+        return;
+    if (!transfer->timer) { /* after a pause: at once */
+        report(transfer, false);
+        set_timer(transfer, REPORT_USEC, on_report);
+        return;
+    }
+    if (sd_event_source_get_time(transfer->timer, &due) >= 0 && due > now + REPORT_USEC)
+        set_timer(transfer, REPORT_USEC, on_report);
+}
+
+static const BerthOption result_keys[] = { { "Digest", "s", 0 }, { NULL } };
+
+/* What the transfer led to, as the worker says. */
+static char *read_digest(sd_bus_message *result, GError **error)
+{
+    g_autofree char *digest = NULL;
+    BerthDigest parsed;
+
+    if (!berth_worker_read_result(result, result_keys, &digest, NULL, error))
+        return NULL;
+    if (digest && berth_digest_parse(digest, &parsed, NULL))
+        return g_steal_pointer(&digest);
+    berth_set_error(error, BERTH_ERROR_FAILED, "the worker does not say what the transfer led to");
+    return NULL;
+}
+
+static void on_finished(sd_bus_message *result, const GError *worker_error, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *digest = NULL;
+
+    transfer->worker = NULL;
+    if (g_error_matches(worker_error, BERTH_ERROR, BERTH_ERROR_CANCELLED))
+        berth_set_error(&error, BERTH_ERROR_FAILED,
+                        "the worker says that it was cancelled, but nobody did that");
+    else if (worker_error)
+        error = g_error_copy(worker_error);
+    else
+        digest = read_digest(result, &error);
+    finish(transfer, digest ? BERTH_TRANSFER_DONE : BERTH_TRANSFER_FAILED, digest, error);
+}
+
+static bool fill(sd_bus_message *job, void *userdata, GError **error)
+{
+    const BerthTransfer *transfer = userdata;
+
+    return transfer->kind->fill(transfer, transfer->transfers->daemon->settings, job, error);
+}
+
+static bool start(BerthTransfer *transfer, GError **error)
+{
+    const BerthStoreJob job = { transfer->kind->name, transfer->owner, fill };
+    const BerthWorkerEvents events = { .progress = on_progress, .finished = on_finished };
+
+    transfer->worker =
+        berth_store_job_start(transfer->transfers->daemon, &job, &events, transfer, error);
+    return transfer->worker;
+}
+
+/* Whether one more of @owner may run. */
+static bool may_run(BerthTransfers *transfers, uid_t owner)
+{
+    const BerthSettings *settings = transfers->daemon->settings;
+
+    return transfers->running < settings->max_transfers &&
+           (owner == 0 ||
+            count_of(transfers, owner, BERTH_TRANSFER_RUNNING) < settings->max_transfers_per_user);
+}
+
+/* Starts whoever in line may run. */
+static int on_next(sd_event_source *source, void *userdata)
+{
+    BerthTransfers *transfers = userdata;
+    GList *next;
+
+    for (GList *link = transfers->line.head; link; link = next) {
+        BerthTransfer *transfer = link->data;
+        g_autoptr(GError) error = NULL;
+
+        next = link->next;
+        if (!may_run(transfers, transfer->owner))
+            continue;
+        if (!start(transfer, &error)) {
+            finish(transfer, BERTH_TRANSFER_FAILED, NULL, error);
+            continue;
+        }
+        g_queue_unlink(&transfers->line, link);
+        transfers->running++;
+        berth_transfer_set_state(transfer, BERTH_TRANSFER_RUNNING, NULL, NULL);
+        report(transfer, true);
+        set_timer(transfer, REPORT_USEC, on_report);
+    }
+    return 0;
+}
+
+static uint32_t next_id(BerthTransfers *transfers)
+{
+    do
+        transfers->last_id = transfers->last_id == UINT32_MAX ? 1 : transfers->last_id + 1;
+    while (berth_transfers_by_id(transfers, transfers->last_id));
+    return transfers->last_id;
+}
+
+BerthTransfer *berth_transfers_add(BerthTransfers *transfers, const BerthTransferKind *kind,
+                                   uid_t owner, const char *caller, BerthReference *reference,
+                                   void *job, GError **error)
+{
+    BerthTransfer *transfer =
+        berth_transfer_new(next_id(transfers), kind, owner, caller, reference, job);
+
+    if (!berth_transfers_check_room(transfers, owner, error)) {
+        berth_transfer_free(transfer);
+        return NULL;
+    }
+    transfer->transfers = transfers;
+    g_hash_table_insert(transfers->table, GUINT_TO_POINTER(transfer->id), transfer);
+    g_queue_push_tail_link(&transfers->line, &transfer->link);
+    transfers->events.added(transfer, transfers->events.userdata);
+    see_who_is_next(transfers);
+    berth_idle_touch(transfers->daemon);
+    return transfer;
+}
+
+void berth_transfers_cancel(BerthTransfers *transfers, BerthTransfer *transfer)
+{
+    const GError error = { BERTH_ERROR, BERTH_ERROR_CANCELLED, (char *)"it was cancelled" };
+
+    if (!berth_transfer_is_over(transfer))
+        finish(transfer, BERTH_TRANSFER_CANCELLED, NULL, &error);
+}
+
+bool berth_transfers_subscribe(BerthTransfers *transfers, BerthTransfer *transfer, const char *name,
+                               GError **error)
+{
+    if (berth_transfer_is_over(transfer) ||
+        g_ptr_array_find_with_equal_func(transfer->subscribers, name, g_str_equal, NULL))
+        return true;
+    if (transfer->subscribers->len >= SUBSCRIBERS_MAX)
+        return berth_set_error(error, BERTH_ERROR_LIMITS_EXCEEDED,
+                               "transfer %u has %d subscribers, as many as it can have",
+                               transfer->id, SUBSCRIBERS_MAX);
+    g_ptr_array_add(transfer->subscribers, g_strdup(name));
+    return true;
+}
+
+void berth_transfers_peer_gone(BerthTransfers *transfers, const char *name)
+{
+    GHashTableIter iter;
+    BerthTransfer *transfer;
+    guint i;
+
+    g_hash_table_iter_init(&iter, transfers->table);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer))
+        if (g_ptr_array_find_with_equal_func(transfer->subscribers, name, g_str_equal, &i))
+            g_ptr_array_remove_index_fast(transfer->subscribers, i);
+}
+
+void berth_transfers_settings_changed(BerthTransfers *transfers)
+{
+    see_who_is_next(transfers);
+}
