@@ -7,8 +7,9 @@ rearranged. Run single modules with `tests/run SUITE -k NAME`; by hand, with `PY
 BERTH_BUILD=build/asan /usr/bin/python3 -m unittest tests/bus/test_sandboxes.py`.
 
 What talks HTTP lies in modules of which the first paragraph says how each is used: registry.py,
-tokens.py (a token server), proxy.py and faults.py (faults.Cut, faults.Status, …), urls.py (for
-foreign layers), forward.py (a proxy that clients are told of), tls.py, images.py, client.py, skopeo.py.
+memory.py (another registry), tokens.py (a token server), proxy.py and faults.py (faults.Cut,
+faults.Status, …), urls.py (for foreign layers), forward.py (a proxy that clients are told of),
+tls.py, images.py, client.py, skopeo.py.
 """
 
 from . import faults, images, syscalls
@@ -17,6 +18,7 @@ from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_IMAGES, IF_MANAGER, IF_
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .client import RegistryClient, RegistryError
 from .ctl import CtlTestCase, FakeCtlTestCase
+from .curl import CurlTestCase
 from .fakeimages import Fail, FakeImages
 from .fakestore import FakeStoreTestCase, digest, memfd
 from .forward import ForwardProxy
@@ -25,6 +27,7 @@ from .instance import Instance
 from .leftovers import (inside_vault, look_into_vault, mounts_below, namespace_references,
                         parse_mountinfo)
 from .member import Member, MemberError
+from .memory import MemoryRegistry
 from .polkit import Polkit
 from .proxy import FaultProxy, has
 from .registry import Registry
@@ -37,12 +40,12 @@ from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name
 
 __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'Blob', 'CA', 'CAROL', 'Calls', 'CtlTestCase',
-    'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages', 'FakeStoreTestCase',
-    'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER', 'IF_REGISTRIES',
-    'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
-    'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'NONDISTRIBUTABLE', 'Pending',
-    'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError', 'Terminal',
-    'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'digest', 'effective', 'faults',
+    'CurlTestCase', 'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages',
+    'FakeStoreTestCase', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER',
+    'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
+    'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'MemoryRegistry', 'NONDISTRIBUTABLE',
+    'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError',
+    'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'digest', 'effective', 'faults',
     'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
     'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
     'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',

@@ -6,10 +6,8 @@ import dbus.lowlevel
 from dbus.mainloop.glib import DBusGMainLoop
 from gi.repository import GLib
 
-from .calls import BUS_NAME, ROOT_PATH, vardict
+from .calls import BUS_NAME, IF_IMAGES, IF_TRANSFER, ROOT_PATH, vardict
 
-IF_IMAGES = BUS_NAME + '.Images'
-IF_TRANSFER = BUS_NAME + '.Transfer'
 PATIENCE = 900  # seconds
 
 

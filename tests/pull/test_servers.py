@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The servers that other tests stand on do what they say, as curl and skopeo see it."""
+"""The servers that other tests stand on do what they say, as curl and skopeo see it: reading."""
 
 import filecmp
 import gzip
@@ -7,49 +7,16 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import time
 
-from berthtest import (BerthTestCase, CA, FaultProxy, FileLayer, ForwardProxy, Image, Index, Layer,
-                       NONDISTRIBUTABLE, Registry, RegistryError, TokenServer, UrlServer, faults, has,
-                       images, skopeo, skopeo_pull, skopeo_push, write_layout)
+from berthtest import (CurlTestCase, FaultProxy, FileLayer, Image, Index, Layer, NONDISTRIBUTABLE,
+                       Registry, RegistryError, UrlServer, faults, has, images, skopeo, skopeo_pull,
+                       skopeo_push, write_layout)
 
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
 
-class Curl:
-    """What curl got: code (its exit status), status, headers (text), body, problem."""
-
-    def __init__(self, directory, url, *options):
-        head, body = os.path.join(directory, 'head'), os.path.join(directory, 'body')
-        for path in (head, body):
-            with open(path, 'wb'):
-                pass
-        done = subprocess.run(
-            ['curl', '--silent', '--show-error', '--noproxy', '', '--max-time', '60', '--http1.1',
-             '--dump-header', head, '--output', body, '--write-out', '%{http_code}', *options, url],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        self.code, self.status, self.problem = done.returncode, int(done.stdout), done.stderr
-        with open(head, encoding='latin-1', newline='') as file:
-            self.headers = file.read()
-        with open(body, 'rb') as file:
-            self.body = file.read()
-
-
-class ServersTestCase(BerthTestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory(dir=os.environ.get('BERTH_TEST_TMP', '/tmp'))
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    def curl(self, url, *options):
-        return Curl(self.directory, url, *options)
-
-
-class Reading(ServersTestCase):
+class Reading(CurlTestCase):
     """Each fault in front of one blob."""
 
     def setUp(self):
@@ -247,205 +214,7 @@ class Reading(ServersTestCase):
         self.assertFalse(self.registry.has_blob(self.layer.digest))
 
 
-class Writing(ServersTestCase):
-    def setUp(self):
-        super().setUp()
-        self.registry = self.serve(Registry())
-        self.proxy = self.serve(FaultProxy(self.registry))
-        self.layer = Layer(300000, 1)
-        with open(self.path('layer'), 'wb') as file:
-            file.write(self.layer.data)
-
-    def begin(self, repository='team/app', query=''):
-        """Returns: status, the URL of a new upload session."""
-        found = self.curl(f'{self.proxy.url}/v2/{repository}/blobs/uploads/{query}',
-                          '--request', 'POST')
-        return found.status, re.search(r'Location: (\S+)', found.headers).group(1)
-
-    def patch(self, place, *options):
-        return self.curl(place, '--request', 'PATCH', '--data-binary', f'@{self.path("layer")}',
-                         '--header', 'Content-Type: application/octet-stream', *options)
-
-    def test_whole(self):
-        _, place = self.begin()
-        found = self.curl(f'{place}&digest={self.layer.digest}', '--upload-file', self.path('layer'))
-        self.assertEqual(found.status, 201, found.body)
-        self.assertEqual(self.proxy.received(method='PUT'), 300000)
-        self.assertTrue(self.registry.has_blob(self.layer.digest))
-        self.assertEqual(self.registry.repository_blobs('team/app'), [self.layer.digest])
-
-    def test_cut(self):
-        _, place = self.begin()
-        self.proxy.fault(faults.CutUpload(100000))
-        self.assertIn(self.patch(place).code, (52, 55, 56))
-        self.proxy.wait_idle()
-        self.assertGreaterEqual(self.proxy.received(method='PATCH'), 100000)
-
-        session, = self.registry.uploads('team/app')
-        self.eventually(lambda: self.registry.uploaded('team/app', session) == 100000)
-
-    def test_fail(self):
-        _, place = self.begin()
-        self.proxy.fault(faults.FailUpload(100000, 503))
-        self.assertEqual(self.patch(place).status, 503)
-        _, place = self.begin()
-        self.proxy.fault(faults.LoseAnswer(500), method='PUT')
-        put = f'{place}&digest={self.layer.digest}', '--upload-file', self.path('layer')
-        self.assertEqual(self.curl(*put).status, 500)
-        self.assertTrue(self.registry.has_blob(self.layer.digest))
-
-    def test_lost_session(self):
-        _, place = self.begin()
-        self.proxy.fault(faults.LostSession(), path='/uploads/')
-        found = self.patch(place)
-        self.assertEqual(found.status, 404)
-        self.assertEqual(json.loads(found.body)['errors'][0]['code'], 'BLOB_UPLOAD_UNKNOWN')
-
-    def test_mount(self):
-        self.registry.client().put_blob('one/app', self.layer)
-        query = f'?mount={self.layer.digest}&from=one/app'
-        self.assertEqual(self.begin(query=query)[0], 201)
-        self.proxy.fault(faults.NoMount())
-        self.assertEqual(self.begin('two/app', query)[0], 202)
-        self.assertEqual(self.begin('two/app', query)[0], 201)
-
-    def test_chunks(self):
-        self.proxy.fault(faults.MinimumChunk(65536))
-        found = self.curl(f'{self.proxy.url}/v2/a/b/blobs/uploads/', '--request', 'POST')
-        self.assertIn('OCI-Chunk-Min-Length: 65536\r\n', found.headers)
-        _, place = self.begin()
-        place = re.search(r'Location: (\S+)', self.patch(place).headers).group(1)
-        self.proxy.fault(faults.OutOfOrder())
-        found = self.patch(place)
-        self.assertEqual(found.status, 416)
-        self.assertRegex(found.headers, r'Range: 0-299999\r\n')
-        self.proxy.fault(faults.OutOfOrder(1000))
-        self.assertRegex(self.patch(place).headers, r'Range: 0-999\r\n')
-
-
-class Authorization(ServersTestCase):
-    image = Image([Layer(5000, 1)])
-
-    def fill(self, registry):
-        self.image.push(registry, 'secret/app', 'latest', account='alice')
-        self.image.push(registry, 'public/app', 'latest', account='alice')
-
-    def inspect(self, registry, repository, *options):
-        return skopeo('inspect', '--tls-verify=false', *(options or ['--no-creds']),
-                      f'docker://{registry.host}/{repository}:latest', check=False).returncode == 0
-
-    def test_htpasswd(self):
-        registry = self.serve(Registry(htpasswd={'alice': 'right'}))
-        self.fill(registry)
-        self.assertTrue(self.inspect(registry, 'secret/app', '--creds=alice:right'))
-        self.assertFalse(self.inspect(registry, 'secret/app', '--creds=alice:wrong'))
-        self.assertFalse(self.inspect(registry, 'secret/app'))
-
-    def test_tokens(self):
-        for algorithm, header in (('ES256', 'x5c'), ('RS256', 'kid')):
-            with self.subTest(algorithm), \
-                    TokenServer({'alice': 'right', 'bob': 'too'}, {'public/*': ['pull']},
-                                {'bob': {'other/*': ['pull']}}, algorithm=algorithm,
-                                header=header) as tokens, Registry(auth=tokens) as registry:
-                self.fill(registry)
-                self.assertTrue(self.inspect(registry, 'public/app'))
-                self.assertEqual(tokens.grants[-1].account, '')
-                self.assertFalse(self.inspect(registry, 'secret/app'))
-                self.assertTrue(self.inspect(registry, 'secret/app', '--creds=alice:right'))
-                self.assertEqual(tokens.grants[-1].scopes, ['repository:secret/app:pull'])
-                self.assertFalse(self.inspect(registry, 'secret/app', '--creds=bob:too'))
-                self.assertFalse(self.inspect(registry, 'secret/app', '--creds=alice:wrong'))
-                tokens.field = 'access_token'
-                self.assertTrue(self.inspect(registry, 'public/app'))
-                tokens.refuse = 503
-                self.assertFalse(self.inspect(registry, 'public/app'))
-
-    def test_token_requests(self):
-        tokens = self.serve(TokenServer({'alice': 'right'}))
-
-        def post(**fields):
-            words = [word for name, value in fields.items()
-                     for word in ('--data-urlencode', f'{name}={value}')]
-            found = self.curl(tokens.realm, *words)
-            return found.status, json.loads(found.body)
-
-        scope = 'repository:a:pull repository:b:pull,push'
-        tokens.give_refresh_token = True
-        status, answer = post(grant_type='password', username='alice', password='right',
-                              service='registry.test', scope=scope, client_id='me')
-        self.assertEqual((status, answer['expires_in']), (200, 300))
-        self.assertEqual(tokens.grants[-1].actions,
-                         {'repository:a': ['pull'], 'repository:b': ['pull', 'push']})
-        self.assertEqual(tokens.grants[-1].client_id, 'me')
-        status, _ = post(grant_type='refresh_token', refresh_token=answer['refresh_token'],
-                         scope=scope)
-        self.assertEqual((status, tokens.grants[-1].account), (200, 'alice'))
-        self.assertEqual(post(grant_type='refresh_token', refresh_token='no')[0], 401)
-        self.assertEqual(post(grant_type='password', username='alice', password='no')[0], 401)
-        tokens.refuse_post = 405
-        self.assertEqual(post(grant_type='password', username='alice', password='right')[0], 405)
-        self.assertEqual(tokens.kinds(), ['password', 'refresh_token', 'refresh_token', 'password'])
-
-    def test_a_token_expires(self):
-        tokens = self.serve(TokenServer({'alice': 'right'}))
-        registry = self.serve(Registry(auth=tokens))
-        self.fill(registry)
-        for lifetime, status in ((60, 200), (-1, 401)):
-            token = tokens.token('alice', {('repository', 'secret/app'): ['pull']}, lifetime)
-            found = self.curl(f'{registry.url}/v2/secret/app/tags/list', '--header',
-                              f'Authorization: Bearer {token}')
-            self.assertEqual(found.status, status, found.headers)
-
-
-class Encryption(ServersTestCase):
-    def test_https(self):
-        ca = self.serve(CA())
-        registry = self.serve(Registry(tls=ca))
-        proxy = self.serve(FaultProxy(registry, tls=ca))
-        image = Image([Layer(70000, 1)])
-        image.push(proxy, 'team/app', 'latest')
-        for server in (registry, proxy):
-            url = f'{server.url}/v2/team/app/blobs/{image.layers[0].digest}'
-            self.assertEqual(self.curl(url, '--cacert', ca.certificate).body, image.layers[0].data)
-            self.assertEqual(self.curl(url).code, 60)
-        self.assertIn('HTTP/2 200', self.curl(registry.url + '/v2/', '--http2', '--cacert',
-                                              ca.certificate).headers)
-        proxy.fault(faults.Cut(100, reset=True), path='/blobs/')
-        found = self.curl(url, '--cacert', ca.certificate)
-        self.assertEqual((found.code, len(found.body)), (56, 100))
-
-    def test_client_certificates(self):
-        ca = self.serve(CA())
-        registry = self.serve(Registry(tls=ca, client_ca=ca))
-        certificate, key = ca.client('alice')
-        own = ('--cacert', ca.certificate)
-        self.assertNotEqual(self.curl(registry.url + '/v2/', *own).code, 0)
-        self.assertEqual(self.curl(registry.url + '/v2/', *own, '--cert', certificate,
-                                   '--key', key).status, 200)
-
-    def test_certificates_that_do_not_fit(self):
-        ca = self.serve(CA())
-        for words, why in (({'expired': True}, 'expired'), ({'names': ['other.test']}, 'name')):
-            context = ca.server_context(*words.pop('names', ()), **words)
-            web = self.serve(UrlServer(tls=context))
-            found = self.curl(web.url, '--cacert', ca.certificate)
-            self.assertEqual(found.code, 60)
-            self.assertIn(why, found.problem)
-
-    def test_a_proxy_that_clients_are_told_of(self):
-        ca = self.serve(CA())
-        plain, secure = self.serve(Registry()), self.serve(UrlServer(tls=ca.server_context('x.test')))
-        secure.add('/page', b'a page')
-        proxy = self.serve(ForwardProxy(users={'alice': 'right'}, names={
-            'x.test:80': plain.host, 'x.test:443': secure.host}))
-        self.assertEqual(self.curl('http://x.test/v2/', '--proxy', proxy.url).status, 407)
-        options = ('--proxy', f'http://alice:right@{proxy.host}', '--cacert', ca.certificate)
-        self.assertEqual(self.curl('http://x.test/v2/', *options).status, 200)
-        self.assertEqual(self.curl('https://x.test/page', *options).body, b'a page')
-        self.assertEqual(proxy.targets, ['x.test:80', 'x.test:443'])
-
-
-class Urls(ServersTestCase):
+class Urls(CurlTestCase):
     def test_pages(self):
         web = self.serve(UrlServer())
         data = bytes(range(256)) * 10
@@ -464,7 +233,7 @@ class Urls(ServersTestCase):
         self.assertEqual(self.curl(url).status, 404)
 
 
-class Images(ServersTestCase):
+class Images(CurlTestCase):
     def test_layers_are_what_they_say(self):
         for media_type, tool in ((images.LAYER_GZIP, 'gzip'), (images.LAYER_ZSTD, 'zstd'),
                                  (images.LAYER_TAR, 'cat')):
