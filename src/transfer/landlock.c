@@ -111,7 +111,8 @@ bool berth_landlock_apply(int store, GError **error)
     BERTH_AUTO_FD ruleset = -1;
     Ruleset all;
 
-    if (abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
+    /* EPERM: a container manager's filter that does not know the call */
+    if (abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM))
         return true;
     if (abi == 1) /* forbids to move a file to another directory, which the store lives by */
         return true;

@@ -126,6 +126,9 @@ class Machine:
             done = subprocess.run(
                 ['systemd-nspawn', '--quiet', '--directory', self.root, '--boot', '--register=no',
                  '--keep-unit', '--private-network', '--link-journal=no', '--console=pipe',
+                 # what a machine that is no container has
+                 '--system-call-filter=landlock_create_ruleset landlock_add_rule '
+                 'landlock_restrict_self',
                  f'--machine={name}', f'--bind={self.results}:/results'],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, errors='replace', timeout=BOOT_SECONDS, check=False)
