@@ -280,8 +280,7 @@ json_t *berth_index_file_entry(const BerthIndexFile *file, const BerthIndexLine 
 
 /* Replacing */
 
-/* The pieces of the next index: what of the old one stays, what comes, and commas between. */
-static GArray *collect(const BerthIndexFile *file, const GArray *out, const GPtrArray *in)
+GArray *berth_index_file_pieces(const BerthIndexFile *file, const GArray *out, const GPtrArray *in)
 {
     GArray *pieces = g_array_new(FALSE, FALSE, sizeof(struct iovec));
     size_t from = 0, kept_end = file->begin;
@@ -351,7 +350,7 @@ bool berth_index_file_replace(BerthStore *store, const BerthIndexFile *file, con
                               const GPtrArray *in, GError **error)
 {
     g_auto(BerthTemporary) temporary = BERTH_TEMPORARY_INIT;
-    g_autoptr(GArray) pieces = collect(file, out, in);
+    g_autoptr(GArray) pieces = berth_index_file_pieces(file, out, in);
 
     if (!berth_temporary_make(store, BERTH_STORE_TEMPORARY, &temporary, error) ||
         !write_pieces(store, temporary.fd, pieces, error) ||

@@ -97,10 +97,21 @@ json_t *berth_index_file_entry(const BerthIndexFile *file, const BerthIndexLine 
 char *berth_index_file_format(const json_t *entry);
 
 /**
- * berth_index_file_replace:
- * @file: what the index is by now; the caller holds BERTH_STORE_LOCK_INDEX since it was read
+ * berth_index_file_pieces:
+ * @file: with the lines that were found
  * @out: (element-type BerthIndexLine): lines that go, in their order
  * @in: (element-type utf8): entries of berth_index_file_format() that come
+ *
+ * Returns: (transfer container) (element-type struct iovec): the text without the ones and with the
+ *   others, in pieces that belong to @file and @in.
+ */
+GArray *berth_index_file_pieces(const BerthIndexFile *file, const GArray *out, const GPtrArray *in);
+
+/**
+ * berth_index_file_replace:
+ * @file: what the index is by now; the caller holds BERTH_STORE_LOCK_INDEX since it was read
+ * @out: as of berth_index_file_pieces()
+ * @in: as of berth_index_file_pieces()
  * @error: BERTH_ERROR_STORE_FULL or BERTH_ERROR_FAILED; then nothing has changed
  *
  * Replaces index.json. First all blobs put in place become durable, at the end so does the index.
