@@ -18,6 +18,8 @@
 
 #define BULK_BUFFER  (512 * 1024L)
 #define SMALL_BUFFER (16 * 1024L)
+#define EXPECT_MSEC  500L /* that a server may take to say whether it wants a large body at all */
+#define PATIENCE     4    /* times the stall timeout */
 #define USER_AGENT   "berth/" BERTH_VERSION
 
 struct BerthExchange {
@@ -43,6 +45,8 @@ struct BerthExchange {
 
     sd_event_source *watchdog;
     uint64_t last;  /* µs: when a byte came or went */
+    bool writing;   /* the server changes something */
+    uint64_t sent;  /* bytes of the body */
     uint64_t until; /* µs: when it must have ended; 0: whenever */
 };
 
@@ -108,6 +112,14 @@ static bool is_waiting(const BerthExchange *exchange)
     return !exchange->held && !exchange->throttled;
 }
 
+/* A server that has it all may have much to do before it answers. */
+static uint64_t patience(const BerthExchange *exchange)
+{
+    bool all = exchange->writing && exchange->sent >= exchange->source.size;
+
+    return exchange->route.stall_timeout * (all ? PATIENCE : 1);
+}
+
 static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 {
     BerthExchange *exchange = userdata;
@@ -115,7 +127,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!is_waiting(exchange))
         exchange->last = usec;
-    next = exchange->last + exchange->route.stall_timeout;
+    next = exchange->last + patience(exchange);
     if (exchange->until)
         next = MIN(next, exchange->until);
     if (next > usec) {
@@ -194,8 +206,20 @@ static size_t source_function(char *data, size_t size, size_t n, void *userdata)
     if (exchange->entry.removed)
         return CURL_READFUNC_ABORT;
     exchange->last = now(exchange);
+    if (!is_waiting(exchange))
+        return CURL_READFUNC_PAUSE;
     length = exchange->source.read(data, size * n, exchange->userdata);
-    return length < 0 ? CURL_READFUNC_ABORT : (size_t)length;
+    if (exchange->entry.removed)
+        return CURL_READFUNC_ABORT;
+    if (length == BERTH_SOURCE_WAITS) {
+        exchange->held = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    if (length < 0)
+        return CURL_READFUNC_ABORT;
+    exchange->sent += (uint64_t)length;
+    count(exchange, (size_t)length);
+    return (size_t)length;
 }
 
 static int seek_function(void *userdata, curl_off_t offset, int origin)
@@ -204,6 +228,7 @@ static int seek_function(void *userdata, curl_off_t offset, int origin)
 
     if (exchange->entry.removed || offset != 0 || origin != SEEK_SET)
         return CURL_SEEKFUNC_CANTSEEK;
+    exchange->sent = 0;
     return exchange->source.rewind(exchange->userdata) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
@@ -294,6 +319,9 @@ static void set_method(BerthExchange *exchange, const BerthExchangeSpec *spec)
         exchange->source = *spec->source;
         (void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)spec->source->size);
+        (void)curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MSEC);
+        if (spec->bulk)
+            (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BULK_BUFFER);
         (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, source_function);
         (void)curl_easy_setopt(easy, CURLOPT_READDATA, exchange);
         (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_function);
@@ -388,6 +416,7 @@ BerthExchange *berth_exchange_new(BerthPool *pool, const BerthExchangeSpec *spec
     exchange->port = spec->url->port;
     exchange->result.proxied = *spec->route->proxy;
     exchange->keep_max = spec->keep_max;
+    exchange->writing = !g_str_equal(spec->method, "GET") && !g_str_equal(spec->method, "HEAD");
     exchange->waiter = (BerthLimiterWaiter){ .go = on_bandwidth, .userdata = exchange };
     memcpy(exchange->limiters, spec->limiters, sizeof(exchange->limiters));
     berth_response_init(&exchange->response);

@@ -17,9 +17,12 @@ typedef enum {
     BERTH_BODY_NONE, /* the exchange ends here, as a failure of libcurl's */
 } BerthBody;
 
+#define BERTH_SOURCE_WAITS (-2) /* nothing for now; berth_exchange_resume() when there is */
+
 /** BerthBodySource: what is sent with a request. Called by libcurl. */
 typedef struct {
-    /* fills at most @length bytes; -1: failed, and that is remembered where @userdata is */
+    /* fills at most @length bytes; -1: failed, and that is remembered where @userdata is;
+     * BERTH_SOURCE_WAITS */
     ssize_t (*read)(void *data, size_t length, void *userdata);
     bool (*rewind)(void *userdata);
     uint64_t size; /* bytes in all */
@@ -74,7 +77,8 @@ BerthExchange *berth_exchange_new(BerthPool *pool, const BerthExchangeSpec *spec
  */
 void berth_exchange_free(BerthExchange *exchange);
 
-/** berth_exchange_resume: after body() paused; body() is called from the loop only. */
+/** berth_exchange_resume: after body() paused or read() had nothing; body() is called from the loop
+ * only. */
 void berth_exchange_resume(BerthExchange *exchange);
 
 const BerthResponse *berth_exchange_response(const BerthExchange *exchange);

@@ -51,18 +51,19 @@ static unsigned allowed_failures(const BerthRequest *request, BerthFailureClass 
 static void fail_try(BerthRequest *request, const GError *error, BerthFailureClass class,
                      uint64_t pause)
 {
-    if (request->progress) {
-        request->failures = 0;
-        request->auth_rounds = 0;
-    }
+    if (request->progress)
+        request->failures = request->auth_rounds = 0;
     if (request->failures >= allowed_failures(request, class)) {
         berth_request_finish(request, error);
         return;
     }
+    if (request->kind->failed)
+        request->kind->failed(request);
     request->failures++;
     request->hops = 0;
     g_clear_pointer(&request->hop, berth_url_free);
     berth_request_go_after(request, MAX(pause, pause_before(request)));
+    request->progress = false;
 }
 
 /* What the server asks for, as far as it is reasonable. */
@@ -121,31 +122,18 @@ static void follow(BerthRequest *request, const BerthUrl *from, const BerthRespo
     berth_request_go(request);
 }
 
-static void refused(BerthRequest *request, const BerthUrl *url, const BerthResponse *response)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (request->client->auth && ++request->auth_rounds <= AUTH_ROUNDS_MAX &&
-        berth_auth_challenged(request->client->auth, request, response, &error)) {
-        berth_request_go(request);
-        return;
-    }
-    if (!error)
-        error = berth_failure_of_answer(request, url, response);
-    berth_request_finish(request, error);
-}
-
 static void completed(BerthRequest *request, const BerthUrl *url, const BerthResponse *response)
 {
     g_autoptr(GError) error = NULL;
 
+    request->at = url;
     switch (request->kind->complete(request, response, &error)) {
     case BERTH_VERDICT_DONE:
         berth_request_finish(request, NULL);
         break;
     case BERTH_VERDICT_AGAIN:
         g_clear_pointer(&request->hop, berth_url_free);
-        request->hops = 0;
+        request->hops = request->auth_rounds = 0;
         berth_request_go(request);
         break;
     case BERTH_VERDICT_RETRY:
@@ -156,6 +144,24 @@ static void completed(BerthRequest *request, const BerthUrl *url, const BerthRes
             error = berth_failure_of_answer(request, url, response);
         berth_request_finish(request, error);
     }
+}
+
+static void refused(BerthRequest *request, const BerthUrl *url, const BerthResponse *response)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (request->client->auth && ++request->auth_rounds <= AUTH_ROUNDS_MAX &&
+        berth_auth_challenged(request->client->auth, request, response, &error)) {
+        berth_request_go(request);
+        return;
+    }
+    if (berth_request_was_refused(request)) {
+        berth_request_go(request);
+        return;
+    }
+    if (!error)
+        error = berth_failure_of_answer(request, url, response);
+    berth_request_finish(request, error);
 }
 
 static void answered(BerthRequest *request, const BerthUrl *url, const BerthResponse *response)
@@ -169,14 +175,9 @@ static void answered(BerthRequest *request, const BerthUrl *url, const BerthResp
         refused(request, url, response);
     else if (berth_failure_is_passing(status) ||
              (request->hop && !request->on_own_host && (status == 401 || status == 403))) {
-        g_autoptr(GError) error = NULL;
         uint64_t pause = retry_after(response);
+        g_autoptr(GError) error = berth_failure_of_answer(request, url, response);
 
-        if (request->kind->wants && request->kind->wants(request, response)) {
-            completed(request, url, response);
-            return;
-        }
-        error = berth_failure_of_answer(request, url, response);
         if (status == 429 || status == 503)
             berth_http_postpone(request->client->http, url, pause);
         fail_try(request, error, BERTH_FAILURE_PASSING, pause);

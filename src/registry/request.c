@@ -106,6 +106,14 @@ BerthUrl *berth_request_url(const BerthRequest *request, GError **error)
     return berth_url_parse(request->path, base, error);
 }
 
+bool berth_request_was_refused(BerthRequest *request)
+{
+    if (!request->kind->refused || !request->kind->refused(request))
+        return false;
+    request->auth_rounds = 0;
+    return true;
+}
+
 static BerthBody on_head(const BerthResponse *response, void *userdata)
 {
     BerthRequest *request = userdata;
@@ -219,15 +227,14 @@ static bool send_to(BerthRequest *request, const BerthUrl *url, char *authorizat
         .url = url,
         .route = &route,
         .headers = (const char *const *)headers->pdata,
-        .source = kind->source.read ? &source : NULL,
+        .source = request->sending ? &source : NULL,
         .bulk = request->bulk,
         .keep_max = kind->keep_max,
         .whole_timeout = kind->whole_timeout,
-        .limiters = { kind->body ? client->http->limiter : NULL,
-                      kind->body ? client->limiter : NULL },
+        .limiters = { kind->body || kind->limited ? client->http->limiter : NULL,
+                      kind->body || kind->limited ? client->limiter : NULL },
     };
     request->tries++;
-    request->progress = false;
     g_clear_error(&request->error);
     request->exchange = berth_exchange_new(pool, &spec, &events, request, error);
     return request->exchange != NULL;
@@ -291,8 +298,8 @@ static bool is_own_host(const BerthRequest *request, const BerthUrl *url)
 {
     if (request->client->stranger)
         return false;
-    if (!request->path)
-        return request->url && berth_url_same_origin(request->url, url);
+    if (request->flags & BERTH_REQUEST_PLAIN)
+        return berth_url_same_origin(request->url, url);
     return berth_url_same_origin(berth_client_base(request->client), url);
 }
 
@@ -325,7 +332,10 @@ static int on_step(sd_event_source *source, void *userdata)
         if (take_token(request, &authorization, &error))
             (void)send_to(request, url, authorization, &error);
     }
-    if (error)
+    if (error && error->code == BERTH_ERROR_AUTHENTICATION_REQUIRED &&
+        berth_request_was_refused(request))
+        berth_request_go(request);
+    else if (error)
         berth_request_finish(request, error);
     return 0;
 }

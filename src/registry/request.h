@@ -31,18 +31,21 @@ typedef struct {
     bool (*body)(BerthRequest *request, const void *data, size_t length, bool *pause);
     /* a whole answer that is neither a redirect nor something to be tried again */
     BerthVerdict (*complete)(BerthRequest *request, const BerthResponse *response, GError **error);
-    /* (nullable) a whole answer that would be tried again; whether complete() takes it instead */
-    bool (*wants)(BerthRequest *request, const BerthResponse *response);
+    /* (nullable) authentication failed; whether the request has changed and is to go on */
+    bool (*refused)(BerthRequest *request);
+    /* (nullable) a try failed and another one follows, which may be another exchange */
+    void (*failed)(BerthRequest *request);
     /* the end; @error: NULL for success. The request is freed afterwards */
     void (*finish)(BerthRequest *request, const GError *error);
     void (*destroy)(BerthRequest *request); /* (nullable) what the kind added */
-    BerthBodySource source;                 /* with read() set: what is sent; size from @sends */
+    BerthBodySource source;                 /* what a request with @sending sends, but its size */
+    bool limited;                           /* what is sent counts for limits of bandwidth */
     size_t keep_max;                        /* bytes of a body that is kept */
     uint64_t whole_timeout;                 /* µs for one try; 0: no limit */
 } BerthRequestKind;
 
 typedef enum {
-    BERTH_REQUEST_PLAIN = 1,       /* no authentication */
+    BERTH_REQUEST_PLAIN = 1,       /* to a token server: no authentication */
     BERTH_REQUEST_AT_ONCE = 2,     /* does not count as one of the endpoint's connections */
     BERTH_REQUEST_NO_REDIRECT = 4, /* redirects count as answers */
 } BerthRequestFlags;
@@ -52,13 +55,15 @@ struct BerthRequest {
     BerthClient *client;
     unsigned flags;
     const char *method;
-    char *what;     /* `manifest latest of team/app`, for messages */
-    char *path;     /* (nullable) at the registry; NULL: @url */
-    BerthUrl *url;  /* (nullable) where it starts, if not at the registry */
-    BerthUrl *hop;  /* (nullable) where it was redirected to */
-    char *scope;    /* of the token it needs */
-    uint64_t sends; /* bytes of the body that is sent */
-    bool bulk;      /* much comes */
+    char *what;         /* `manifest latest of team/app`, for messages */
+    char *path;         /* (nullable) at the registry; NULL: @url */
+    BerthUrl *url;      /* (nullable) where it starts, if not at the registry */
+    BerthUrl *hop;      /* (nullable) where it was redirected to */
+    const BerthUrl *at; /* in complete(): where the answer came from */
+    char *scope;        /* of the token it needs */
+    bool sending;       /* a body of */
+    uint64_t sends;     /* bytes */
+    bool bulk;          /* much comes */
 
     BerthExchange *exchange; /* (nullable) under way */
     sd_event_source *step;   /* runs it: at once, or */

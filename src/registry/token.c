@@ -37,12 +37,13 @@ static const BerthJsonLimits limits = { ANSWER_MAX, 8, 64, 512 };
 
 static void append_field(GString *text, const char *name, const char *value)
 {
-    BERTH_AUTO_SECRET escaped = g_uri_escape_string(value, NULL, FALSE);
+    char *escaped = g_uri_escape_string(value, NULL, FALSE);
 
     if (text->len > 0)
         g_string_append_c(text, '&');
     g_string_append_printf(text, "%s=", name);
     g_string_append(text, escaped);
+    berth_secret_free(escaped);
 }
 
 static char *make_form(const BerthTokenQuery *query)
@@ -161,32 +162,11 @@ static void destroy(BerthRequest *request)
     berth_secret_free(token->token);
 }
 
-static BerthVerdict complete(BerthRequest *request, const BerthResponse *response, GError **error);
-
-static const BerthRequestKind get_kind = {
-    .prepare = prepare,
-    .complete = complete,
-    .finish = finish,
-    .destroy = destroy,
-    .keep_max = ANSWER_MAX,
-    .whole_timeout = BERTH_SMALL_TIMEOUT,
-};
-
-static const BerthRequestKind post_kind = {
-    .prepare = prepare,
-    .complete = complete,
-    .finish = finish,
-    .destroy = destroy,
-    .source = { read_form, rewind_form },
-    .keep_max = ANSWER_MAX,
-    .whole_timeout = BERTH_SMALL_TIMEOUT,
-};
-
 static void use_get(TokenRequest *token)
 {
     berth_secret_free(token->form);
     token->form = NULL;
-    token->request.kind = &get_kind;
+    token->request.sending = false;
     token->request.method = "GET";
     token->request.flags &= ~(unsigned)BERTH_REQUEST_NO_REDIRECT;
     berth_url_free(token->request.url);
@@ -196,9 +176,9 @@ static void use_get(TokenRequest *token)
 static void use_post(TokenRequest *token)
 {
     token->form = make_form(token->query);
-    token->request.kind = &post_kind;
     token->request.method = "POST";
     token->request.sends = strlen(token->form);
+    token->request.sending = true;
     token->request.flags |= BERTH_REQUEST_NO_REDIRECT;
     token->request.url = berth_url_parse(token->query->realm->text, NULL, NULL);
 }
@@ -224,6 +204,16 @@ static BerthVerdict complete(BerthRequest *request, const BerthResponse *respons
     return BERTH_VERDICT_FAILED;
 }
 
+static const BerthRequestKind kind = {
+    .prepare = prepare,
+    .complete = complete,
+    .finish = finish,
+    .destroy = destroy,
+    .source = { read_form, rewind_form },
+    .keep_max = ANSWER_MAX,
+    .whole_timeout = BERTH_SMALL_TIMEOUT,
+};
+
 BerthRequest *berth_token_fetch(BerthClient *client, const BerthTokenQuery *query,
                                 BerthTokenFunc func, void *userdata)
 {
@@ -239,7 +229,7 @@ BerthRequest *berth_token_fetch(BerthClient *client, const BerthTokenQuery *quer
         use_post(token);
     else
         use_get(token);
-    berth_request_init(request, request->kind, client, request->method,
+    berth_request_init(request, &kind, client, request->method,
                        g_strdup_printf("token for %s", client->endpoint->name));
     return request;
 }

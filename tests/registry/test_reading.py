@@ -1,83 +1,34 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Reading from registries, as the library does it, against real registries and broken ones."""
 
-import json
-import os
-import re
-import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
-from berthtest import (BerthTestCase, CA, DEADLINE, FaultProxy, ForwardProxy, Image, Layer,
-                       Registry, TokenServer, UrlServer, faults, has)
+from berthtest import (CA, FaultProxy, ForwardProxy, Image, Layer, Registry, TokenServer, UrlServer,
+                       faults, has)
 
-TOOL = os.path.join(os.environ['BERTH_BUILD'], 'tests/registry/registry-get')
+from driving import GET, RegistryTestCase
+
 LAYER = 300000
 
 
-class Got:
-    """What registry-get did: body, lines (on standard error), name (of the error, or 'ok')."""
-
-    def __init__(self, done):
-        self.code, self.body = done.returncode, done.stdout
-        self.text = done.stderr.decode()
-        self.lines = self.text.splitlines()
-        self.name = re.split('[: ]', self.lines[-1])[0] if self.lines else ''
-
-
-class ReadingTestCase(BerthTestCase):
-    """An image of one layer, how to get parts of it."""
+class ReadingTestCase(RegistryTestCase):
+    """An image of one layer, and how to get parts of it."""
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory(dir=os.environ.get('BERTH_TEST_TMP', '/tmp'))
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        super().setUp()
         self.layer = Layer(LAYER, 1)
         self.image = Image([self.layer])
 
-    def path(self, name, content=None):
-        path = os.path.join(self.directory, name)
-        if content is not None:
-            with open(path, 'w', encoding='utf-8') as file:
-                file.write(content)
-        return path
-
-    def credentials(self, host, name=None, password=None, **entry):
-        if name is not None:
-            entry.update(username=name, password=password)
-        return '--credentials', self.path('auth.json', json.dumps({'auths': {host: entry}}))
-
-    def run_tool(self, *arguments, environment=None):
-        clean = {key: value for key, value in os.environ.items()
-                 if not key.lower().endswith('_proxy')}
-        done = subprocess.run([TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=DEADLINE, check=False,
-                              env={**clean, **(environment or {})})
-        got = Got(done)
-        self.assertIn(got.code, (0, 1), got.text)
-        self.assertFalse('Sanitizer' in got.text, got.text[:3000])
-        return got
-
     def blob(self, host, *options, secure=False, layer=None, repository='team/app', **kwargs):
         layer = layer or self.layer
-        return self.run_tool('blob', host, repository, layer.digest, '--size', layer.size,
+        return self.run_tool(GET, 'blob', host, repository, layer.digest, '--size', layer.size,
                              *([] if secure else ['--insecure']), *options, **kwargs)
 
     def manifest(self, host, *options, target='latest', secure=False, repository='team/app',
                  **kwargs):
-        return self.run_tool('manifest', host, repository, target,
+        return self.run_tool(GET, 'manifest', host, repository, target,
                              *([] if secure else ['--insecure']), *options, **kwargs)
-
-    def assertGot(self, got, body):
-        self.assertEqual(got.name, 'ok', got.text)
-        self.assertEqual(len(got.body), len(body))
-        self.assertTrue(got.body == body, 'other bytes')
-
-    def assertRefused(self, got, name, message):
-        self.assertEqual(got.name, name, got.text)
-        self.assertRegex(got.lines[-1], message)
 
 
 class Faults(ReadingTestCase):
@@ -228,7 +179,7 @@ class Faults(ReadingTestCase):
 
     def test_unknown_size(self):
         self.fault(faults.Cut(100000))
-        got = self.run_tool('blob', self.proxy.host, 'team/app', self.layer.digest, '--insecure')
+        got = self.run_tool(GET, 'blob', self.proxy.host, 'team/app', self.layer.digest, '--insecure')
         self.assertGot(got, self.data)
 
     def test_manifest_too_large(self):
@@ -693,7 +644,7 @@ class Urls(ReadingTestCase):
         self.url = self.web.add('/layer', self.layer.data)
 
     def get(self, url, *options, **kwargs):
-        return self.run_tool('url', 'registry.test', 'team/app', url, '--size', LAYER, *options,
+        return self.run_tool(GET, 'url', 'registry.test', 'team/app', url, '--size', LAYER, *options,
                              **kwargs)
 
     def test_allowed(self):
@@ -765,8 +716,6 @@ class Schemes(ReadingTestCase):
         registry = self.serve(Registry())
         self.image.push(registry, 'team/app', 'latest')
         proxy = self.serve(FaultProxy(registry))
-        stop = threading.Event()
-        self.addCleanup(stop.set)
         begin = time.monotonic()
         self.assertGot(self.manifest(proxy.host), self.image.document)
         self.assertLess(time.monotonic() - begin, 3)
