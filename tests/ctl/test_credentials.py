@@ -96,8 +96,9 @@ class Files(CredentialsTestCase):
             'registry.example:5000/team/application', 'registry.example:5000/tea')}
         self.write('.docker/config.json', {'auths': entries})
         self.assertEqual(self.sent(), {NAME: entries['registry.example:5000/team']})
-        self.assertEqual(self.sent('registry.example:5000/x'),
-                         {'registry.example:5000/x': entries['REGISTRY.example:5000']})
+        for name in ('x', 'teapot', 'te'):
+            self.assertEqual(self.sent(f'registry.example:5000/{name}'),
+                             {f'registry.example:5000/{name}': entries['REGISTRY.example:5000']})
         self.assertIsNone(self.sent('registry.example:5001/x'))
 
     def test_docker_hub(self):

@@ -137,17 +137,6 @@ class Lines(PullTestCase):
         self.assertEqual((status, stdout), (1, ''))
         self.assertRegex(stderr, r'\Aberthctl: the service ended [^\n]+\n\Z')
 
-    def test_signals_of_others_do_not_count(self):
-        process = self.pull('-q')
-        impostor = self.instance.connect()
-        self.addCleanup(impostor.close)
-        bus, self.fake._bus = self.fake._bus, impostor
-        self.fake._tell(self.path, 'Finished', 'ssss', 'done', B, '', '')
-        self.fake._bus = bus
-        impostor.get_name_owner('org.freedesktop.DBus')  # it is on its way
-        self.fake.finish(self.path, digest=C)
-        self.assertEqual(self.result(process), (0, C + '\n', ''))
-
     def test_interrupted(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             for options in ([], ['--address=' + self.instance.address]):
@@ -217,6 +206,19 @@ class Json(PullTestCase):
         self.assertEqual(events[-1]['error'], 'org.berthd.Berth1.Error.DigestMismatch')
         self.assertEqual(events[-1]['message'], 'wrong')
         self.assertNotIn('Digest', events[-1])
+
+    def test_signals_of_others_do_not_count(self):
+        process = self.pull('-j')
+        impostor = self.instance.connect()
+        self.addCleanup(impostor.close)
+        bus, self.fake._bus = self.fake._bus, impostor
+        self.fake._tell(self.path, 'LayerProgress', 'usstt', 0, B, 'done', 1, 1)
+        self.fake._bus = bus
+        impostor.get_name_owner('org.freedesktop.DBus')  # the signal is behind us
+        self.fake.finish(self.path, digest=C)
+        status, events, _ = self.events(process)
+        self.assertEqual(status, 0)
+        self.assertEqual([event['event'] for event in events], ['started', 'finished'])
 
     def test_joined_late(self):
         """started comes first, and then what is known already."""
