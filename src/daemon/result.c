@@ -200,8 +200,8 @@ bool berth_result_read(sd_bus_message *result, const char *key, char type, void 
 GArray *berth_result_read_ids(sd_bus_message *result, const char *key, GError **error)
 {
     GArray *ids;
-    const void *data;
-    size_t size;
+    const void *data = NULL;
+    size_t size = 0;
     int r = berth_result_seek(result, key, "au");
 
     if (r > 0)
