@@ -295,7 +295,10 @@ BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *
         return NULL;
     }
     if (!request(launcher, &what, socket)) {
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot start a worker");
+        bool busy = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
+
+        berth_set_error_errno(error, busy ? BERTH_ERROR_LIMITS_EXCEEDED : BERTH_ERROR_FAILED, errno,
+                              "cannot start a worker");
         return NULL;
     }
     launch = g_new0(BerthLaunch, 1);

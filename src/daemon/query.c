@@ -14,6 +14,8 @@
 #define RUNNING_PER_USER 2
 #define RUNNING_ROOT     4 /* besides those */
 
+#define RETRY_USEC       (100 * UINT64_C(1000)) /* while there are too many workers */
+
 /* Far more than any of them takes; a worker that needs it is stuck or in somebody else's hands. */
 #define LIMIT_USEC (10 * 60 * UINT64_C(1000000))
 
@@ -31,7 +33,8 @@ struct BerthQuery {
 struct BerthQueries {
     BerthDaemon *daemon;
     GQueue line, running;
-    sd_event_source *next; /* enabled when perhaps one more can run */
+    sd_event_source *next;  /* enabled when perhaps one more can run */
+    sd_event_source *later; /* while there are too many workers: looks again */
 };
 
 static void see_who_is_next(BerthQueries *queries)
@@ -89,31 +92,54 @@ static bool fill(sd_bus_message *job, void *userdata, GError **error)
     return query->job.fill(job, query->userdata, error);
 }
 
-/* Starts the first in line that may run. What it calls may change the line. */
-static int on_next(sd_event_source *source, void *userdata)
+static int on_later(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    static const BerthWorkerEvents events = { .finished = on_finished, .limit_usec = LIMIT_USEC };
     BerthQueries *queries = userdata;
 
-    for (GList *link = queries->line.head; link; link = link->next) {
-        BerthQuery *query = link->data;
-        g_autoptr(GError) error = NULL;
+    queries->later = sd_event_source_disable_unref(queries->later);
+    see_who_is_next(queries);
+    return 0;
+}
 
-        if (!may_run(queries, query->user))
-            continue;
-        see_who_is_next(queries);
-        query->worker = berth_store_job_start(
-            queries->daemon, &(const BerthStoreJob){ query->job.kind, query->job.uid, fill },
-            &events, query, &error);
-        if (!query->worker) {
-            answer(query, NULL, error);
-            return 0;
-        }
-        g_queue_unlink(&queries->line, link);
+/* There are too many workers, perhaps since ended ones take their time: looks again later. */
+static bool look_again(BerthQueries *queries)
+{
+    return queries->later ||
+           sd_event_add_time_relative(queries->daemon->event, &queries->later, CLOCK_MONOTONIC,
+                                      RETRY_USEC, 0, on_later, queries) >= 0;
+}
+
+static void start(BerthQuery *query)
+{
+    static const BerthWorkerEvents events = { .finished = on_finished, .limit_usec = LIMIT_USEC };
+    const BerthStoreJob job = { query->job.kind, query->job.uid, fill };
+    BerthQueries *queries = query->queries;
+    g_autoptr(GError) error = NULL;
+
+    query->worker = berth_store_job_start(queries->daemon, &job, &events, query, &error);
+    if (query->worker) {
+        g_queue_unlink(&queries->line, &query->link);
         query->in = &queries->running;
-        g_queue_push_tail_link(query->in, link);
-        return 0;
+        g_queue_push_tail_link(query->in, &query->link);
+    } else if (g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED) &&
+               look_again(queries)) {
+        return;
+    } else {
+        answer(query, NULL, error);
     }
+    see_who_is_next(queries);
+}
+
+/* Starts the first in line that may run: one at a time, since an answer can change the line. */
+static int on_next(sd_event_source *source, void *userdata)
+{
+    BerthQueries *queries = userdata;
+    GList *link = queries->line.head;
+
+    while (link && !may_run(queries, ((BerthQuery *)link->data)->user))
+        link = link->next;
+    if (link)
+        start(link->data);
     return 0;
 }
 
@@ -159,5 +185,6 @@ void berth_queries_free(BerthQueries *queries)
     while (queries->running.head)
         berth_query_cancel(queries->running.head->data);
     sd_event_source_disable_unref(queries->next);
+    sd_event_source_disable_unref(queries->later);
     g_free(queries);
 }

@@ -23,6 +23,7 @@
 
 #define REPORT_USEC       (125 * UINT64_C(1000))
 #define IDLE_REPORT_USEC  (1000 * UINT64_C(1000)) /* while nothing comes: the rate goes down */
+#define RETRY_USEC        (250 * UINT64_C(1000))
 #define LAYERS_PER_REPORT 256
 #define KEEP_USEC         (60 * UINT64_C(1000000))
 
@@ -40,7 +41,8 @@ struct BerthTransfers {
     GQueue finished;   /* links of those that are over, oldest first */
     uint32_t last_id;
     unsigned running;
-    sd_event_source *next; /* enabled when perhaps one more can run */
+    sd_event_source *next;  /* enabled when perhaps one more can run */
+    sd_event_source *later; /* while there are too many workers: looks again */
 };
 
 static int on_next(sd_event_source *source, void *userdata);
@@ -81,6 +83,7 @@ void berth_transfers_free(BerthTransfers *transfers)
         berth_transfer_free(transfer);
     g_hash_table_unref(transfers->table);
     sd_event_source_disable_unref(transfers->next);
+    sd_event_source_disable_unref(transfers->later);
     g_free(transfers);
 }
 
@@ -357,6 +360,26 @@ static bool may_run(BerthTransfers *transfers, uid_t owner)
             count_of(transfers, owner, BERTH_TRANSFER_RUNNING) < settings->max_transfers_per_user);
 }
 
+static int on_later(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    BerthTransfers *transfers = userdata;
+
+    transfers->later = sd_event_source_disable_unref(transfers->later);
+    return on_next(NULL, transfers);
+}
+
+/* There are too many workers, perhaps since ended ones take their time: nobody's fault. */
+static void look_again(BerthTransfers *transfers)
+{
+    int r = 0;
+
+    if (!transfers->later)
+        r = sd_event_add_time_relative(transfers->daemon->event, &transfers->later, CLOCK_MONOTONIC,
+                                       RETRY_USEC, 0, on_later, transfers);
+    if (r < 0)
+        berth_warning("cannot wait for a worker: %s", g_strerror(-r));
+}
+
 /* Starts whoever in line may run. */
 static int on_next(sd_event_source *source, void *userdata)
 {
@@ -371,6 +394,10 @@ static int on_next(sd_event_source *source, void *userdata)
         if (!may_run(transfers, transfer->owner))
             continue;
         if (!start(transfer, &error)) {
+            if (g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
+                look_again(transfers);
+                return 0;
+            }
             finish(transfer, BERTH_TRANSFER_FAILED, NULL, error);
             continue;
         }
