@@ -20,8 +20,9 @@
 
 #include <string.h>
 
-#define CREDENTIALS_MAX (64u << 10) /* bytes of an auth.json */
-#define PLATFORM_WORD   64          /* bytes of os, architecture and variant */
+#define CREDENTIALS_MAX (64u << 10)         /* bytes of an auth.json */
+#define PLATFORM_WORD   64                  /* bytes of os, architecture and variant */
+#define NOT_DURABLE     "BERTH_NOT_DURABLE" /* for tests/bench/pull: what does durability cost? */
 #define LETTERS_DIGITS  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 /* What the worker will be told. */
@@ -198,6 +199,8 @@ static bool fill(const BerthTransfer *transfer, const BerthSettings *settings, s
 
     if (r >= 0)
         r = berth_entry_strv(job, "ForeignUrlHosts", registry->foreign_url_hosts);
+    if (r >= 0 && g_getenv(NOT_DURABLE))
+        r = sd_bus_message_append(job, "{sv}", "NotDurable", "b", 1);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                      "cannot make a job for a worker");

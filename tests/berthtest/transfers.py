@@ -66,6 +66,9 @@ class Transfers:
     def remove_image(self, image):
         self.images('Remove', 'sa{sv}', image, vardict({}))
 
+    def list_images(self, **options):
+        return self.images('List', 'a{sv}', vardict(options))
+
     def prune(self):
         """Returns: bytes, blobs that went."""
         return self.images('Prune', 'a{sv}', vardict({}))
