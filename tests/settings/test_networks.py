@@ -156,5 +156,32 @@ class WithoutWorkers(InstanceTestCase):
         self.assertTrue(self.instance.registry('10.1.2.3')['Insecure'])
 
 
+class LyingWorkers(InstanceTestCase):
+    """What a worker says that was taken over by a name server."""
+
+    registries = WithoutWorkers.registries
+
+    def setUp(self):
+        self.instance = self.new_instance(registries=self.registries, start=False)
+        self.instance.extra_environment['BERTH_TRANSFER'] = \
+            self.instance.tool('settings/false-resolver')
+        self.instance.start()
+
+    def test_lies_are_no_answer(self):
+        for name in ('ends.example', 'name.example', 'empty.example', 'type.example',
+                     'more.example', 'nothing.example'):
+            with self.subTest(name=name), \
+                    self.assertError('org.freedesktop.DBus.Error.Failed', 'worker'):
+                self.instance.registry(name)
+
+    def test_addresses_of_others_do_not_count(self):
+        found = self.instance.registry('other.example')
+        self.assertTrue(found['Blocked'])  # as a name that cannot be resolved
+        self.assertFalse(found['Insecure'])
+
+    def test_a_zone_is_left_out(self):
+        self.assertTrue(self.instance.registry('zone.example')['Insecure'])
+
+
 if __name__ == '__main__':
     unittest.main()
