@@ -345,6 +345,9 @@ static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
         r = sd_bus_add_filter(worker->bus, NULL, on_message, worker);
     if (r >= 0)
         r = sd_bus_start(worker->bus);
+    if (r >=
+        0) /* else the end of the loop would flush it, and wait for a worker that is starting */
+        r = sd_bus_set_close_on_exit(worker->bus, false);
     if (r >= 0)
         r = sd_bus_attach_event(worker->bus, worker->daemon->event, PRIORITY);
     if (r >= 0)

@@ -56,6 +56,15 @@ def setUpModule():
             syscalls.mount(path, f'/etc/{name}', None, syscalls.MS_BIND)
 
 
+def workers(instance):
+    """Returns: the processes that the launcher has started and not yet seen end."""
+    found = []
+    for child in instance.children():
+        with open(f'/proc/{child}/task/{child}/children', encoding='ascii') as file:
+            found += file.read().split()
+    return found
+
+
 class Permitting(InstanceTestCase):
     registries = REGISTRIES
 
@@ -96,7 +105,7 @@ class Permitting(InstanceTestCase):
                  for name in ('in.example', 'out.example') * 10]
         for number, call in enumerate(calls):
             self.assertEqual(call.result()['AllowNondistributable'], number % 2 == 0)
-        self.eventually(lambda: len(self.instance.children()) == self._children)
+        self.eventually(lambda: not workers(self.instance))
 
     def test_a_caller_that_leaves(self):
         alice = self.user(ALICE)
@@ -104,7 +113,7 @@ class Permitting(InstanceTestCase):
             alice.begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', 'in.example')
         alice.close()
         self.assertTrue(self.instance.registry('in.example')['Insecure'])
-        self.eventually(lambda: len(self.instance.children()) == self._children)
+        self.eventually(lambda: not workers(self.instance))
 
     def test_stopping_while_it_is_asked(self):
         alice = self.user(ALICE)
@@ -154,6 +163,15 @@ class WithoutWorkers(InstanceTestCase):
         with self.assertError('org.freedesktop.DBus.Error.Failed', 'worker'):
             self.instance.registry('in.example')
         self.assertTrue(self.instance.registry('10.1.2.3')['Insecure'])
+
+    def test_stopping_while_a_worker_does_not_start(self):
+        self.instance.terminate()
+        self.instance.extra_environment['BERTH_TRANSFER'] = '/usr/bin/yes'  # it says nothing to us
+        self.instance.start()
+        self.user(ALICE).begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', 'in.example')
+        self.eventually(lambda: workers(self.instance))
+        self.instance.terminate()
+        self.instance.start()
 
 
 class LyingWorkers(InstanceTestCase):
