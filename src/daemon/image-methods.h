@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/method.h"
+#include "daemon/transfer.h"
 
 /*
  * Methods of the Images interface whose rows stand in images.c: each of a file of its own, with
@@ -43,3 +44,37 @@ bool berth_open_blob_authorize(BerthCall *call, BerthRequest *request, GError **
 BerthVerdict berth_open_blob_act(BerthCall *call, GError **error);
 void berth_open_blob_clear(void *data);
 extern const size_t berth_open_blob_arguments_size;
+
+bool berth_import_parse(BerthCall *call, GError **error); /* import.c */
+bool berth_import_blob_parse(BerthCall *call, GError **error);
+bool berth_import_authorize(BerthCall *call, BerthRequest *request, GError **error);
+BerthVerdict berth_import_act(BerthCall *call, GError **error);
+BerthVerdict berth_import_blob_act(BerthCall *call, GError **error);
+void berth_import_clear(void *data);
+extern const size_t berth_import_arguments_size;
+
+bool berth_export_parse(BerthCall *call, GError **error); /* export.c */
+bool berth_export_authorize(BerthCall *call, BerthRequest *request, GError **error);
+BerthVerdict berth_export_act(BerthCall *call, GError **error);
+void berth_export_clear(void *data);
+extern const size_t berth_export_arguments_size;
+
+/**
+ * berth_read_stream: reads an `h` that is to be read from or written to from end to end.
+ * @what: "archive", for messages
+ * @error: BERTH_ERROR_INVALID_ARGS: it is neither a file nor a pipe nor a socket
+ *
+ * Returns: (transfer full): a duplicate, or -1.
+ */
+int berth_read_stream(sd_bus_message *message, const char *what, GError **error); /* import.c */
+
+/** berth_transfers_may_begin: whether the caller may have another transfer now. */
+bool berth_transfers_may_begin(const BerthCall *call, GError **error); /* transfer-begin.c */
+
+/**
+ * berth_transfers_begin: makes a transfer for the caller and replies with its object.
+ * @reference: (transfer full) (nullable): this and @job: also on failure
+ * @job: (transfer full)
+ */
+BerthVerdict berth_transfers_begin(BerthCall *call, const BerthTransferKind *kind,
+                                   BerthReference *reference, void *job, GError **error);

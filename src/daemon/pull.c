@@ -12,7 +12,6 @@
 #include "base/names.h"
 #include "daemon/endpoints.h"
 #include "daemon/entries.h"
-#include "daemon/idle.h"
 #include "daemon/image-methods.h"
 #include "daemon/objects.h"
 #include "daemon/transfers.h"
@@ -239,36 +238,23 @@ static Job *new_job(BerthCall *call, BerthForeignLayers foreign_layers)
 
 BerthVerdict berth_pull_act(BerthCall *call, GError **error)
 {
-    BerthDaemon *daemon = call->daemon;
     Arguments *arguments = call->arguments;
-    g_autofree char *path = NULL;
     BerthForeignLayers foreign_layers;
-    const BerthTransfer *transfer;
     Job *job;
 
     if (arguments->failure) {
         g_propagate_error(error, g_steal_pointer(&arguments->failure));
         return BERTH_CALL_FAILED;
     }
-    if (berth_idle_is_ending(daemon)) {
-        berth_set_error(error, BERTH_ERROR_FAILED,
-                        "the service is just ending, to be started again; try again");
-        return BERTH_CALL_FAILED;
-    }
-    if (!berth_transfers_check_room(daemon->transfers, call->caller->uid, error))
+    if (!berth_transfers_may_begin(call, error))
         return BERTH_CALL_FAILED;
     if (!arguments->endpoints)
         return look_up(call, error);
     if (!narrow(arguments, &foreign_layers, error))
         return BERTH_CALL_FAILED;
     job = new_job(call, foreign_layers);
-    transfer =
-        berth_transfers_add(daemon->transfers, &pull_kind, call->caller->uid, call->caller->name,
-                            g_steal_pointer(&arguments->reference), job, error);
-    if (!transfer)
-        return BERTH_CALL_FAILED;
-    path = berth_transfer_path(transfer->id);
-    return berth_call_reply_value(call, 'o', path, error);
+    return berth_transfers_begin(call, &pull_kind, g_steal_pointer(&arguments->reference), job,
+                                 error);
 }
 
 void berth_pull_clear(void *data)

@@ -40,7 +40,8 @@ static bool authorize_own(BerthCall *call, BerthRequest *request, GError **error
     if (transfer->owner == call->caller->uid)
         return true;
     details = berth_request_add(request, call->method->access.action);
-    berth_fill_image_details(details, transfer->reference);
+    if (transfer->reference)
+        berth_fill_image_details(details, transfer->reference);
     details->owner = g_strdup_printf("%u", transfer->owner);
     return true;
 }

@@ -166,7 +166,7 @@ bool berth_transfer_measure(BerthTransfer *transfer, uint64_t now)
 
 char *berth_transfer_reference(const BerthTransfer *transfer)
 {
-    return berth_reference_to_string(transfer->reference);
+    return transfer->reference ? berth_reference_to_string(transfer->reference) : g_strdup("");
 }
 
 char *berth_transfer_path(uint32_t id)

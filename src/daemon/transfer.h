@@ -52,7 +52,7 @@ struct BerthTransfer {
     const BerthTransferKind *kind;
     uid_t owner;
     char *caller;              /* owned: unique name of who asked; it may have left since */
-    BerthReference *reference; /* owned: of what, see berth_transfer_reference() */
+    BerthReference *reference; /* owned (nullable): of what, see berth_transfer_reference() */
     void *job;                 /* owned, see kind->clear: what kind->fill needs */
 
     BerthTransferState state;
@@ -79,7 +79,7 @@ struct BerthTransfer {
 /**
  * berth_transfer_new: a queued transfer.
  * @caller: unique name of who asks
- * @reference: (transfer full)
+ * @reference: (transfer full) (nullable)
  * @job: (transfer full): for @kind
  */
 BerthTransfer *berth_transfer_new(uint32_t id, const BerthTransferKind *kind, uid_t owner,
@@ -113,7 +113,7 @@ bool berth_transfer_progress(BerthTransfer *transfer, uint64_t done, uint64_t to
  */
 bool berth_transfer_measure(BerthTransfer *transfer, uint64_t now);
 
-/** berth_transfer_reference: Returns: (transfer full): the full reference as text. */
+/** berth_transfer_reference: Returns: (transfer full): the full reference as text, or "". */
 char *berth_transfer_reference(const BerthTransfer *transfer);
 
 /** berth_transfer_path: Returns: (transfer full): its object path. */

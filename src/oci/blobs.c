@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+/* Begin of origins that are users, which no registry can have */
+#define BRINGER          "@"
 #define ORIGIN_ATTRIBUTE "user.berth.from"
 #define ORIGIN_BYTES_MAX 2048 /* ext4 has about 4000 for all attributes of a file */
 
@@ -210,9 +212,18 @@ static bool came_from(BerthStore *store, const BerthDigest *digest, const char *
     return false;
 }
 
+void berth_store_add_bringer(BerthStore *store, const BerthDigest *digest)
+{
+    g_autofree char *origin = g_strdup_printf(BRINGER "%u/", store->uid);
+
+    berth_store_add_origin(store, digest, origin);
+}
+
 bool berth_store_may_reuse(BerthStore *store, const BerthDigest *digest, const char *registry)
 {
-    if (store->uid == 0 || came_from(store, digest, registry))
+    g_autofree char *own = g_strdup_printf(BRINGER "%u", store->uid);
+
+    if (store->uid == 0 || came_from(store, digest, registry) || came_from(store, digest, own))
         return true;
     if (!store->own)
         store->own = berth_store_reachable_for(store, store->uid);

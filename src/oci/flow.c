@@ -170,6 +170,8 @@ static bool place(BerthFlow *flow, GError **error)
         (void)fremovexattr(flow->spec.fd, flow->spec.owner);
     if (store->durable && fsync(flow->spec.fd) < 0)
         return berth_store_set_errno(error, errno, "cannot write blob %s", digest->text);
+    if (flow->spec.unknown)
+        return true;
     if (renameat(store->ingest, name, store->blobs[digest->algorithm], berth_digest_hex(digest)) <
         0)
         return berth_store_set_errno(error, errno, "cannot put blob %s in place", digest->text);
@@ -188,6 +190,10 @@ static bool verify(BerthFlow *flow, GError **error)
                                flow->spec.digest.text, flow->hashed, flow->spec.size);
     if (!berth_hash_finish(flow->hash, &actual, error))
         return false;
+    if (flow->spec.unknown) {
+        flow->spec.digest = actual;
+        return true;
+    }
     if (berth_digest_verify(&flow->spec.digest, &actual, "blob", error))
         return true;
     if (flow->spec.fd >= 0)
@@ -446,6 +452,11 @@ void berth_flow_finish(BerthFlow *flow)
     if (!flow->lanes[LANE_HASH].active && !flow->lanes[LANE_WRITE].active)
         start_lane(flow, LANE_HASH);
     berth_threads_unlock(flow->pool);
+}
+
+const BerthDigest *berth_flow_digest(const BerthFlow *flow)
+{
+    return &flow->spec.digest;
 }
 
 void berth_flow_free(BerthFlow *flow)

@@ -20,6 +20,7 @@ typedef struct BerthFlow BerthFlow;
 typedef struct {
     BerthStore *store;
     BerthDigest digest;
+    bool unknown;    /* only the algorithm of the digest is known; nothing is put in place */
     int64_t size;    /* bytes, or -1: not known */
     int fd;          /* of the file in ingest/, locked; ownership passes. -1: hash only */
     uint64_t before; /* bytes that are in the file already: they are hashed first */
@@ -56,6 +57,9 @@ bool berth_flow_restart(BerthFlow *flow, GError **error);
 
 /** berth_flow_finish: see berth_ingest_finish(). */
 void berth_flow_finish(BerthFlow *flow);
+
+/** berth_flow_digest: Returns: (transfer none): what it is; once it is finished, what it was. */
+const BerthDigest *berth_flow_digest(const BerthFlow *flow);
 
 /** berth_flow_free: see berth_ingest_free(). */
 void berth_flow_free(BerthFlow *flow);

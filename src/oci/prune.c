@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "oci/descriptor.h"
 #include "oci/index-file.h"
 #include "oci/reach.h"
@@ -236,15 +237,20 @@ static bool sweep_blobs(Sweep *sweep, GError **error)
     return take_out(sweep, error);
 }
 
+static bool remove_doomed(Sweep *sweep, int directory, const char *name, GError **error)
+{
+    if (g_str_has_prefix(name, DOOMED))
+        remove_file(sweep, directory, name);
+    return true;
+}
+
 /* What nobody is at in ingest/, by now. */
 static bool remove_left(Sweep *sweep, int directory, const char *name, GError **error)
 {
     BERTH_AUTO_FD fd = -1;
 
-    if (g_str_has_prefix(name, DOOMED)) {
-        remove_file(sweep, directory, name);
-        return true;
-    }
+    if (g_str_has_prefix(name, DOOMED))
+        return remove_doomed(sweep, directory, name, error);
     if (!g_str_has_prefix(name, "sha256-") && !g_str_has_prefix(name, "sha512-") &&
         !g_str_has_prefix(name, BERTH_STORE_TEMPORARY "-"))
         return true;
@@ -252,6 +258,20 @@ static bool remove_left(Sweep *sweep, int directory, const char *name, GError **
     if (fd >= 0 && !is_locked(fd) && berth_store_is_linked(directory, name, fd))
         remove_file(sweep, directory, name);
     return true;
+}
+
+void berth_store_discard(BerthStore *store, const GArray *digests)
+{
+    g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GError) error = NULL;
+    Sweep sweep = { .store = store, .blobs = table };
+
+    for (guint i = 0; i < digests->len; i++)
+        g_hash_table_insert(table, g_strdup(g_array_index(digests, BerthDigest, i).text),
+                            GINT_TO_POINTER(MARK_NONE));
+    if (digests->len > 0 && (!mark_images(&sweep, &error) || !sweep_blobs(&sweep, &error) ||
+                             !each_file(&sweep, store->ingest, remove_doomed, &error)))
+        berth_debug("blobs that are of no use stay until the next prune: %s", error->message);
 }
 
 bool berth_store_prune(BerthStore *store, uint64_t *bytes, unsigned *blobs, GError **error)

@@ -102,7 +102,14 @@ bool berth_store_put_blob(BerthStore *store, const BerthDigest *digest, GBytes *
  */
 void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const char *origin);
 
-/** berth_store_origins: Returns: (transfer full): where a blob came from; empty when unknown. */
+/**
+ * berth_store_add_bringer: remembers likewise that the store's user has brought a blob himself, and
+ * may use it.
+ */
+void berth_store_add_bringer(BerthStore *store, const BerthDigest *digest);
+
+/** berth_store_origins: Returns: (transfer full): where a blob came from; empty when unknown. Words
+ * that begin with `@` are users who brought it. */
 GStrv berth_store_origins(BerthStore *store, const BerthDigest *digest);
 
 /**
@@ -158,3 +165,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthLease, berth_lease_free)
  * what dead processes left behind.
  */
 bool berth_store_prune(BerthStore *store, uint64_t *bytes, unsigned *blobs, GError **error);
+
+/**
+ * berth_store_discard:
+ * @digests: (element-type BerthDigest): blobs that were put in place in vain
+ *
+ * Removes those of them that no image and no lease needs; as far as it fails, the next prune does.
+ */
+void berth_store_discard(BerthStore *store, const GArray *digests);

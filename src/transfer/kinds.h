@@ -39,3 +39,12 @@ extern const BerthKind berth_kind_remove;
 
 /** berth_kind_prune: -> `Bytes` t, `Blobs` u: what was removed. */
 extern const BerthKind berth_kind_prune;
+
+/** berth_kind_export: images of the store into an archive; see export.c for the job. */
+extern const BerthKind berth_kind_export;
+
+/** berth_kind_import: an archive's images into the store; see import.c for the job. */
+extern const BerthKind berth_kind_import;
+
+/** berth_kind_import_blob: a single blob into the store; see import-blob.c for the job. */
+extern const BerthKind berth_kind_import_blob;

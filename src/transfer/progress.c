@@ -4,12 +4,19 @@
  * hears of the changed ones at most ten times a second, in messages of bounded size, and of nothing
  * else. Numbers are kept such that they always make sense: the service ends a worker whose numbers
  * do not.
+ *
+ * Jobs that block tell from a thread of their own. So everything is behind a lock, and only the
+ * loop's thread sends: it is woken through an eventfd.
  */
 
 #include "transfer/progress.h"
 
+#include "base/error.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/names.h"
+
+#include <sys/eventfd.h>
 
 #define INTERVAL_USEC UINT64_C(100000)         /* between two messages */
 #define LIFE_USEC     (15 * UINT64_C(1000000)) /* and at most, when nothing changes */
@@ -24,7 +31,9 @@ typedef struct {
 struct BerthProgress {
     sd_bus *bus;
     sd_event *event;
-    sd_event_source *timer;
+    sd_event_source *timer, *woken;
+    int wake;       /* eventfd: the timer is to be armed */
+    GMutex lock;    /* for what follows */
     GArray *layers; /* (element-type Layer) */
     unsigned changed;
     bool other_changed, complete, armed; /* armed: the timer is for the next message */
@@ -94,7 +103,7 @@ static bool is_waiting(const BerthProgress *progress)
     return progress->changed > 0 || progress->other_changed;
 }
 
-/* For the next message, or the next sign of life. */
+/* In the loop's thread: for the next message, or the next sign of life. */
 static void arm(BerthProgress *progress)
 {
     progress->armed = is_waiting(progress);
@@ -103,10 +112,35 @@ static void arm(BerthProgress *progress)
     (void)sd_event_source_set_enabled(progress->timer, SD_EVENT_ONESHOT);
 }
 
+/* In any thread: there is something to send. */
+static void wake(BerthProgress *progress)
+{
+    const uint64_t one = 1;
+
+    if (progress->armed)
+        return;
+    progress->armed = true;
+    (void)!write(progress->wake, &one, sizeof(one));
+}
+
+static int on_woken(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    BerthProgress *progress = userdata;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof(count));
+    arm(progress);
+    return 0;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    send_now(userdata);
-    arm(userdata);
+    BerthProgress *progress = userdata;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
+
+    send_now(progress);
+    arm(progress);
     return 0;
 }
 
@@ -121,6 +155,11 @@ BerthProgress *berth_progress_new(sd_bus *bus, sd_event *event)
     if (sd_event_add_time(event, &progress->timer, CLOCK_MONOTONIC, progress->last + LIFE_USEC, 1,
                           on_timer, progress) < 0)
         berth_debug("cannot tell the progress: no timer");
+    progress->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (progress->wake < 0 ||
+        sd_event_add_io(event, &progress->woken, progress->wake, EPOLLIN, on_woken, progress) < 0)
+        berth_debug("cannot tell the progress: no eventfd");
+    g_mutex_init(&progress->lock);
     return progress;
 }
 
@@ -129,6 +168,9 @@ void berth_progress_free(BerthProgress *progress)
     if (!progress)
         return;
     sd_event_source_disable_unref(progress->timer);
+    sd_event_source_disable_unref(progress->woken);
+    berth_close(progress->wake);
+    g_mutex_clear(&progress->lock);
     g_array_unref(progress->layers);
     sd_event_unref(progress->event);
     sd_bus_unref(progress->bus);
@@ -140,8 +182,7 @@ static void mark(BerthProgress *progress, Layer *layer)
     if (!layer->changed)
         progress->changed++;
     layer->changed = true;
-    if (!progress->armed)
-        arm(progress);
+    wake(progress);
 }
 
 static void count(BerthProgress *progress, const BerthLayerProgress *layer, bool in)
@@ -156,6 +197,7 @@ unsigned berth_progress_add(BerthProgress *progress, const BerthDigest *digest, 
 {
     Layer layer = { .digest = *digest,
                     .now = { BERTH_LAYER_WAITING, 0, total, BERTH_SOURCE_UNKNOWN } };
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
     unsigned index = progress->layers->len;
 
     if (index >= BERTH_LAYERS_MAX)
@@ -166,13 +208,9 @@ unsigned berth_progress_add(BerthProgress *progress, const BerthDigest *digest, 
     return index;
 }
 
-const BerthLayerProgress *berth_progress_get(const BerthProgress *progress, unsigned index)
-{
-    return &layer_at(progress, index)->now;
-}
-
 void berth_progress_set(BerthProgress *progress, unsigned index, const BerthLayerProgress *now)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
     Layer *layer;
 
     if (index >= progress->layers->len)
@@ -188,23 +226,27 @@ void berth_progress_set(BerthProgress *progress, unsigned index, const BerthLaye
 
 void berth_progress_set_other(BerthProgress *progress, uint64_t done, uint64_t total)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
+
     progress->other_done = done;
     progress->other_total = total;
     progress->other_changed = true;
-    if (!progress->armed)
-        arm(progress);
+    wake(progress);
 }
 
 void berth_progress_set_complete(BerthProgress *progress)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
+
     progress->complete = true;
     progress->other_changed = true;
-    if (!progress->armed)
-        arm(progress);
+    wake(progress);
 }
 
 void berth_progress_flush(BerthProgress *progress)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
+
     while (is_waiting(progress))
         send_now(progress);
 }

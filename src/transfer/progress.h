@@ -19,7 +19,8 @@ typedef struct {
 
 /**
  * berth_progress_new: what a transfer tells about itself while it runs: changed layers at most ten
- * times a second, and now and then a sign of life when nothing changes. Main thread only.
+ * times a second, and now and then a sign of life when nothing changes. Made, freed and flushed in
+ * the loop's thread; told by any.
  */
 BerthProgress *berth_progress_new(sd_bus *bus, sd_event *event);
 /** berth_progress_free: @progress: (nullable) */
@@ -34,9 +35,6 @@ void berth_progress_free(BerthProgress *progress);
  * Returns: its index, from 0 on; BERTH_LAYERS_MAX when there are too many, which nobody is told of.
  */
 unsigned berth_progress_add(BerthProgress *progress, const BerthDigest *digest, uint64_t total);
-
-/** berth_progress_get: Returns: (transfer none): layer @index as it was set last. */
-const BerthLayerProgress *berth_progress_get(const BerthProgress *progress, unsigned index);
 
 /** berth_progress_set: layer @index is now so; out of range: ignored. */
 void berth_progress_set(BerthProgress *progress, unsigned index, const BerthLayerProgress *layer);

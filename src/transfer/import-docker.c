@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The images of an archive of Docker's, as `docker save`, `podman save` and skopeo write them: a
+ * config and layers, mostly unpacked, without a manifest. One is made of them, the same each time.
+ * A layer that is not packed is the one whose digest the config names, which is checked.
+ */
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/names.h"
+#include "oci/document.h"
+#include "oci/hash.h"
+#include "transfer/import.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define IMAGES_MAX 4096
+
+static bool invalid(GError **error, const char *what)
+{
+    return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive's manifest.json: %s",
+                           what);
+}
+
+static const BerthImportFile *find(const BerthImport *import, const json_t *path, GError **error)
+{
+    const char *text = json_string_value(path);
+    const BerthImportFile *file = text ? berth_import_find(import, text) : NULL;
+    g_autofree char *quoted = berth_quote(text ? text : "?");
+
+    if (!file)
+        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                              "the archive lacks '%s', which its manifest.json names", quoted);
+    return file;
+}
+
+typedef enum {
+    PACKED_NOT,
+    PACKED_GZIP,
+    PACKED_ZSTD,
+    PACKED_ELSE,
+} Packing;
+
+static Packing packing_of(BerthStore *store, const BerthDigest *digest)
+{
+    BERTH_AUTO_FD fd = berth_store_open_blob(store, digest, NULL);
+    unsigned char magic[6] = { 0 };
+
+    if (fd < 0 || pread(fd, magic, sizeof(magic), 0) < 0)
+        return PACKED_ELSE;
+    if (memcmp(magic, "\x1f\x8b", 2) == 0)
+        return PACKED_GZIP;
+    if (memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0)
+        return PACKED_ZSTD;
+    if (memcmp(magic, "BZh", 3) == 0 || memcmp(magic,
+                                               "\xfd"
+                                               "7zXZ",
+                                               5) == 0)
+        return PACKED_ELSE;
+    return PACKED_NOT;
+}
+
+/* The descriptor of a layer; @source (nullable): what LayerSources says of it. */
+static json_t *describe_layer(const BerthImport *import, const BerthImportFile *file,
+                              const char *diff_id, const json_t *source, GError **error)
+{
+    static const BerthMediaType types[] = { [PACKED_NOT] = BERTH_MEDIA_DOCKER_LAYER,
+                                            [PACKED_GZIP] = BERTH_MEDIA_DOCKER_LAYER_GZIP,
+                                            [PACKED_ZSTD] = BERTH_MEDIA_DOCKER_LAYER_ZSTD };
+    Packing packing = packing_of(import->store, &file->digest);
+    const char *type;
+
+    if (packing == PACKED_ELSE) {
+        (void)invalid(error, "a layer is packed with something else than gzip or zstd");
+        return NULL;
+    }
+    if (packing == PACKED_NOT && !g_str_equal(file->digest.text, diff_id)) {
+        g_autofree char *quoted = berth_quote(diff_id);
+
+        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                              "a layer of the archive is %s, but its image's config says %s",
+                              file->digest.text, quoted);
+        return NULL;
+    }
+    type = berth_media_type_to_string(types[packing]);
+    if (source &&
+        g_strcmp0(json_string_value(json_object_get(source, "digest")), file->digest.text) == 0)
+        return json_deep_copy(source);
+    if (source) /* it is foreign, but packed another way than where its URLs lead */
+        type = berth_media_type_to_string(packing == PACKED_NOT ? BERTH_MEDIA_DOCKER_FOREIGN
+                                                                : BERTH_MEDIA_DOCKER_FOREIGN_GZIP);
+    return json_pack("{s:s, s:I, s:s}", "mediaType", type, "size", (json_int_t)file->size, "digest",
+                     file->digest.text);
+}
+
+static json_t *describe_layers(const BerthImport *import, const json_t *entry, const json_t *config,
+                               GError **error)
+{
+    const json_t *paths = json_object_get(entry, "Layers");
+    const json_t *diff_ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
+    const json_t *sources = json_object_get(entry, "LayerSources");
+    g_autoptr(json_t) layers = json_array();
+    size_t n = json_array_size(paths);
+
+    if (n != json_array_size(diff_ids) || n > BERTH_MANIFEST_LAYERS_MAX) {
+        (void)invalid(error, "its layers are not those of the config");
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *diff_id = json_string_value(json_array_get(diff_ids, i));
+        const BerthImportFile *file = find(import, json_array_get(paths, i), error);
+        json_t *layer = file && diff_id ? describe_layer(import, file, diff_id,
+                                                         json_object_get(sources, diff_id), error)
+                                        : NULL;
+
+        if (!layer) {
+            if (file && !diff_id)
+                (void)invalid(error, "the config's diff_ids are no text");
+            return NULL;
+        }
+        (void)json_array_append_new(layers, layer);
+    }
+    return g_steal_pointer(&layers);
+}
+
+static json_t *load_config(const BerthImport *import, const BerthImportFile *file, GError **error)
+{
+    g_autoptr(GBytes) bytes =
+        berth_store_read_blob(import->store, &file->digest, BERTH_DOCUMENT_BYTES_MAX, error);
+
+    return bytes ? berth_json_load(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                                   &berth_document_limits, error)
+                 : NULL;
+}
+
+static bool put_manifest(BerthImport *import, json_t *manifest, BerthDigest *digest, GError **error)
+{
+    char *text = json_dumps(manifest, JSON_COMPACT | JSON_SORT_KEYS);
+    size_t length = strlen(text);
+    bool ok = berth_stages_begin(import->stages, BERTH_DIGEST_SHA256, (int64_t)length, error) &&
+              berth_stages_write(import->stages, text, length, error) &&
+              berth_stages_end(import->stages, digest, error);
+
+    free(text); /* jansson's, from malloc() */
+    if (ok)
+        g_hash_table_add(import->brought, g_strdup(digest->text));
+    return ok;
+}
+
+static bool name_all(BerthImport *import, const BerthDigest *digest, const json_t *tags,
+                     GError **error)
+{
+    size_t n = json_array_size(tags);
+
+    if (n == 0)
+        return berth_import_add_image(import, digest, NULL, NULL, error);
+    for (size_t i = 0; i < n; i++) {
+        const char *tag = json_string_value(json_array_get(tags, i));
+
+        if (!tag)
+            return invalid(error, "RepoTags has something that is no text");
+        if (!berth_import_add_image(import, digest, NULL, tag, error))
+            return false;
+    }
+    return true;
+}
+
+static bool import_one(BerthImport *import, const json_t *entry, GError **error)
+{
+    const BerthImportFile *file = find(import, json_object_get(entry, "Config"), error);
+    g_autoptr(json_t) config = file ? load_config(import, file, error) : NULL;
+    json_t *layers = config ? describe_layers(import, entry, config, error) : NULL;
+    g_autoptr(json_t) manifest = NULL;
+    BerthDigest digest = { .algorithm = BERTH_DIGEST_SHA256 };
+
+    if (!layers)
+        return false;
+    manifest = json_pack("{s:i, s:s, s:{s:s, s:I, s:s}, s:o}", "schemaVersion", 2, "mediaType",
+                         berth_media_type_to_string(BERTH_MEDIA_DOCKER_MANIFEST), "config",
+                         "mediaType", berth_media_type_to_string(BERTH_MEDIA_DOCKER_CONFIG), "size",
+                         (json_int_t)file->size, "digest", file->digest.text, "layers", layers);
+    return put_manifest(import, manifest, &digest, error) &&
+           name_all(import, &digest, json_object_get(entry, "RepoTags"), error);
+}
+
+bool berth_import_docker(BerthImport *import, GBytes *bytes, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *wrapped = NULL;
+    g_autoptr(json_t) root = NULL;
+    const json_t *list;
+
+    /* the reader of untrusted JSON takes objects */
+    wrapped = g_strdup_printf("{\"list\":%.*s}", (int)g_bytes_get_size(bytes),
+                              (const char *)g_bytes_get_data(bytes, NULL));
+    root = berth_json_load(wrapped, strlen(wrapped), &berth_document_limits, &failure);
+    if (!root)
+        return invalid(error, failure->message);
+    list = json_object_get(root, "list");
+    if (!json_is_array(list) || json_array_size(list) > IMAGES_MAX)
+        return invalid(error, "it is no list of images");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!import_one(import, json_array_get(list, i), error))
+            return false;
+    return true;
+}

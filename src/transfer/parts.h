@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "oci/document.h"
+#include "oci/images.h"
+#include "oci/store.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+/** BerthPart: one blob of images in the store. */
+typedef struct {
+    BerthDigest digest;
+    int64_t size;
+    bool is_document; /* a manifest or an index */
+    bool is_layer;
+    bool nondistributable;
+    bool present;
+} BerthPart;
+
+/** BerthParts: what images of the store consist of, each blob once. */
+typedef struct {
+    GPtrArray *documents; /* (element-type BerthDocument) each after those that it names */
+    GArray *parts;        /* (element-type BerthPart) in the order in which they were met */
+    GHashTable *seen;     /* digest as text → index in parts + 1 */
+} BerthParts;
+
+BerthParts *berth_parts_new(void);
+/** berth_parts_free: @parts: (nullable) */
+void berth_parts_free(BerthParts *parts);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthParts, berth_parts_free)
+
+/**
+ * berth_parts_add:
+ * @store: has it
+ * @digest: of a manifest or an index
+ * @media_type: (nullable): what it is
+ * @error: BERTH_ERROR_STORE_CORRUPT: a document is missing or damaged, or a blob that must be there
+ *   is not. Non-distributable layers may be missing
+ *
+ * Returns: (transfer none) (nullable): the document of @digest.
+ */
+const BerthDocument *berth_parts_add(BerthParts *parts, BerthStore *store,
+                                     const BerthDigest *digest, const char *media_type,
+                                     GError **error);
+
+/** berth_parts_find_document: Returns: (transfer none) (nullable): the one with @digest. */
+const BerthDocument *berth_parts_find_document(const BerthParts *parts, const BerthDigest *digest);
