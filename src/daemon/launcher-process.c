@@ -95,8 +95,8 @@ static void report(const Launcher *launcher, const BerthLaunchReport *what, int 
                                            .cmsg_type = SCM_RIGHTS };
         memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
     }
-    while (sendmsg(launcher->service, &message, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        continue;
+    if (sendmsg(launcher->service, &message, MSG_NOSIGNAL) < 0)
+        _exit(EXIT_FAILURE);
 }
 
 static void report_failure(const Launcher *launcher, uint32_t id, BerthLaunchStep step)

@@ -185,8 +185,8 @@ static void on_ready(BerthIngest *ingest, uint64_t offset, bool present, void *u
 {
     BerthBlobFetch *fetch = userdata;
 
-    if (present && berth_store_may_reuse(fetch->reader->store, &fetch->digest,
-                                         fetch->reader->registry)) {
+    if (present &&
+        berth_store_may_reuse(fetch->reader->store, &fetch->digest, fetch->reader->registry)) {
         finish(fetch, BERTH_SOURCE_STORE, NULL);
         return;
     }

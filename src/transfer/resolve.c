@@ -114,11 +114,12 @@ static int append(sd_bus_message *result, const Work *work)
     return r;
 }
 
-static bool work(BerthJob *job, GError **error)
+static bool resolve(BerthJob *job, GError **error)
 {
     const Arguments *arguments = job->arguments;
     Work *shared = g_new0(Work, 1);
     gint64 end = g_get_monotonic_time() + LIMIT_USEC;
+    bool in_time = true;
     int r;
 
     g_mutex_init(&shared->lock);
@@ -130,9 +131,8 @@ static bool work(BerthJob *job, GError **error)
     for (unsigned i = 0; i < MIN(shared->n_hosts, THREADS_MAX); i++)
         g_thread_unref(g_thread_new("resolve", run, shared));
     g_mutex_lock(&shared->lock);
-    while (shared->answered < shared->n_hosts &&
-           g_cond_wait_until(&shared->changed, &shared->lock, end))
-        continue;
+    while (in_time && shared->answered < shared->n_hosts)
+        in_time = g_cond_wait_until(&shared->changed, &shared->lock, end);
     shared->next = shared->n_hosts;
     r = append(job->result, shared);
     g_mutex_unlock(&shared->lock);
@@ -145,5 +145,5 @@ const BerthKind berth_kind_resolve = {
     .class = BERTH_CLASS_NETWORK,
     .keys = keys,
     .size = sizeof(Arguments),
-    .work = work,
+    .work = resolve,
 };

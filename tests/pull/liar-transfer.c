@@ -208,8 +208,8 @@ static void descriptors(sd_bus_message *call)
     const int fds[100] = { 0 };
 
     memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
-    while (sendmsg(SOCKET, &message, MSG_NOSIGNAL) > 0)
-        continue;
+    for (ssize_t n = 1; n > 0;)
+        n = sendmsg(SOCKET, &message, MSG_NOSIGNAL);
     exit(EXIT_FAILURE); /* the kernel counts what is under way, for all of one user together */
 }
 

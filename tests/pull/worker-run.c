@@ -62,7 +62,7 @@ static void print_basic(sd_bus_message *result, char type)
         printf("%d", value.i);
         break;
     default:
-        g_assert_cmpint(type, ==, 'b');
+        g_assert_true(type == 'b');
         printf("%s", value.b ? "true" : "false");
     }
 }
