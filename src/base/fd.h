@@ -34,6 +34,15 @@ static inline void berth_fd_cleanup(int *fd)
 /** BERTH_AUTO_FD: a file descriptor that is closed when its variable goes out of scope. */
 #define BERTH_AUTO_FD __attribute__((cleanup(berth_fd_cleanup))) int
 
+/**
+ * berth_close_others:
+ * @fds: descriptors to keep, which are put in order; those below 3 are kept anyway
+ * @n: how many
+ *
+ * Closes every other descriptor of the process.
+ */
+void berth_close_others(int *fds, unsigned n);
+
 static inline void berth_file_cleanup(FILE **file)
 {
     if (*file)

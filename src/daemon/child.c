@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -156,29 +155,6 @@ static int on_exit_status(sd_event_source *source, const siginfo_t *info, void *
     return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    int x = *(const int *)a, y = *(const int *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Closes every descriptor from 3 on that is not among @fds, which are put in order. */
-static void close_others(int *fds, unsigned n)
-{
-    unsigned next = 3;
-
-    qsort(fds, n, sizeof(*fds), compare);
-    for (unsigned i = 0; i < n; i++) {
-        if (fds[i] < (int)next)
-            continue;
-        if (fds[i] > (int)next)
-            (void)close_range(next, (unsigned)fds[i] - 1, 0);
-        next = (unsigned)fds[i] + 1;
-    }
-    (void)close_range(next, ~0u, 0);
-}
-
 static bool write_all(int fd, const void *data, size_t length)
 {
     const char *p = data;
@@ -206,7 +182,7 @@ static G_GNUC_NORETURN void run(int pipe, const BerthChildWork *work)
     for (unsigned i = 0; i < work->n_fds; i++)
         keep[i] = work->fds[i];
     keep[work->n_fds] = pipe;
-    close_others(keep, work->n_fds + 1);
+    berth_close_others(keep, work->n_fds + 1);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!work->func(work->data, result, &error)) {
@@ -232,7 +208,7 @@ static int watch(sd_event *event, Child *child, const BerthChildWork *work)
         return r;
     }
     r = sd_event_add_io(event, &child->io, child->pipe, EPOLLIN, on_report, child);
-    if (r < 0)
+    if (r < 0 || work->usec == BERTH_CHILD_UNLIMITED)
         return r;
     return sd_event_add_time_relative(event, &child->timer, CLOCK_MONOTONIC, work->usec, 0,
                                       on_timeout, child);
