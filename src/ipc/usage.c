@@ -47,5 +47,7 @@ bool berth_ipc_usage(BerthIpcUsage *usage, GError **error)
     usage->messages = (uint64_t)msg.msgmap;
     usage->semaphores = (uint64_t)sem.semaem;
     usage->queues = (uint32_t)msg.msgpool + posix;
+    usage->shm_segments = (uint32_t)shm.used_ids;
+    usage->semaphore_sets = (uint32_t)sem.semusz;
     return true;
 }

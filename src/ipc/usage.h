@@ -11,6 +11,8 @@ typedef struct {
     uint64_t messages;   /* SysV messages waiting */
     uint64_t semaphores; /* SysV semaphores, of all sets */
     uint32_t queues;     /* message queues, SysV's and POSIX's together */
+    uint32_t shm_segments;
+    uint32_t semaphore_sets;
 } BerthIpcUsage;
 
 /**

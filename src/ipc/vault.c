@@ -13,6 +13,8 @@
  *   /slot/ID/      what a sandbox consists of, see slot.c
  *   /record/ID     what the service stored about it; a slot without one was never promised to
  * anybody
+ *   /spill/ID      messages that a snapshot has taken out of a queue, see snapshot-spill.c
+ *   /restore/ID    what a restore has made so far, see restore-log.c
  *
  * This file must never mount anything into the host's mount namespace but the pin.
  */

@@ -7,6 +7,8 @@
 #define BERTH_VAULT_SLOTS    "slot"
 #define BERTH_VAULT_RECORDS  "record"
 #define BERTH_VAULT_TEMPLATE "template"
+#define BERTH_VAULT_SPILLS   "spill"   /* made when first needed */
+#define BERTH_VAULT_RESTORES "restore" /* likewise */
 
 /** BerthVault: the mount namespace in which the sandboxes lie. */
 typedef struct {
