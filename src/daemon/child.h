@@ -7,7 +7,8 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-#define BERTH_CHILD_RESULT_MAX 65536 /* bytes that a child can report */
+#define BERTH_CHILD_RESULT_MAX 65536      /* bytes that a child can report */
+#define BERTH_CHILD_UNLIMITED  UINT64_MAX /* as the time that work may take */
 
 /**
  * BerthChildFunc: the work. Runs in the child, which ends with it.

@@ -22,6 +22,7 @@
 #include "daemon/transfers.h"
 #include "daemon/turns.h"
 #include "ipc/machine.h"
+#include "ipc/snapshot.h"
 #include "ipc/watch.h"
 
 #include <errno.h>
@@ -431,7 +432,7 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
     daemon->users = berth_users_new();
     daemon->sandboxes =
         berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
-    if (!daemon->sandboxes)
+    if (!daemon->sandboxes || !berth_snapshot_recover(daemon->vault, NULL, error))
         return false;
     daemon->transfers = berth_transfers_new(daemon, berth_transfer_announcements(daemon), error);
     daemon->queries = daemon->transfers ? berth_queries_new(daemon, error) : NULL;

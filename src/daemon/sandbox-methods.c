@@ -11,6 +11,7 @@
 #include "daemon/attach.h"
 #include "daemon/objects.h"
 #include "daemon/sandboxes.h"
+#include "daemon/snapshot.h"
 #include "daemon/wanted.h"
 #include "ipc/publish.h"
 
@@ -188,6 +189,12 @@ static BerthVerdict act_sysctls(BerthCall *call, GError **error)
                         berth_sandbox_title(sandbox));
         return BERTH_CALL_FAILED;
     }
+    if (sandbox->contents->copying) {
+        berth_set_error(error, BERTH_ERROR_SANDBOX_BUSY,
+                        "sandbox %s is being saved or restored just now; wait for it",
+                        berth_sandbox_title(sandbox));
+        return BERTH_CALL_FAILED;
+    }
     size = sandbox->contents->info.shm_size;
     if (!size)
         size = sandbox->contents->sysv_limit;
@@ -247,11 +254,20 @@ static BerthVerdict act_remove(BerthCall *call, GError **error)
     return berth_call_reply_empty(call, error);
 }
 
+/* The first ones lack the size of their arguments, see berth_sandbox_register(). */
 static BerthMethod methods[] = {
     BERTH_METHOD(BERTH_IF_SANDBOX, "Attach", "ha{sv}", SD_BUS_PARAM(process) SD_BUS_PARAM(options),
                  "", "", BERTH_NEEDS("join-sandbox", BERTH_WHO_MEMBER), .parse = berth_attach_parse,
                  .authorize = berth_attach_authorize, .act = berth_attach_act,
                  .clear = berth_attach_clear),
+    BERTH_METHOD(
+        BERTH_IF_SANDBOX, "Snapshot", "ha{sv}", SD_BUS_PARAM(archive) SD_BUS_PARAM(options), "", "",
+        BERTH_NEEDS("manage-sandbox", BERTH_WHO_OWNER), .parse = berth_snapshot_parse,
+        .authorize = authorize_contents, .act = berth_snapshot_act, .clear = berth_snapshot_clear),
+    BERTH_METHOD(BERTH_IF_SANDBOX, "Restore", "ha{sv}", SD_BUS_PARAM(archive) SD_BUS_PARAM(options),
+                 "", "", BERTH_NEEDS("manage-sandbox", BERTH_WHO_OWNER),
+                 .parse = berth_snapshot_parse, .authorize = authorize_contents,
+                 .act = berth_restore_act, .clear = berth_snapshot_clear),
     BERTH_METHOD(BERTH_IF_SANDBOX, "Join", "a{sv}", SD_BUS_PARAM(options), "a{sh}",
                  SD_BUS_PARAM(fds), BERTH_NEEDS("join-sandbox", BERTH_WHO_MEMBER),
                  .parse = parse_no_options, .authorize = authorize_own, .act = act_join),
@@ -375,6 +391,8 @@ int berth_sandbox_register(BerthDaemon *daemon)
     int r;
 
     methods[0].arguments_size = berth_attach_arguments_size;
+    methods[1].arguments_size = berth_snapshot_arguments_size;
+    methods[2].arguments_size = berth_snapshot_arguments_size;
     berth_methods_register(methods);
     if (!vtable)
         vtable = berth_methods_vtable(methods, others);

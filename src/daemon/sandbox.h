@@ -55,6 +55,7 @@ typedef struct {
     bool is_host;        /* the host's own */
     int wd;              /* in the watch: when it is charged or was handed over; else -1 */
     bool resizing;       /* the tmpfs is being resized, kernel.shmall follows */
+    bool copying;        /* it is being saved or restored */
     bool shmall_set;     /* kernel.shmall was chosen and does not follow the shm size */
 } BerthContents;
 
