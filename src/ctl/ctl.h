@@ -31,6 +31,8 @@ typedef struct {
     CtlSpec spec;     /* what create and run ask for; resize takes its inodes */
     const char *name; /* --name= */
     bool keep;
+    bool stopped;         /* --stopped */
+    GPtrArray *leave_out; /* (nullable) (element-type utf8): --leave-out= */
 
     CtlTransferSpec transfer; /* how to pull */
     const char *username;     /* --username= */
@@ -55,6 +57,8 @@ int ctl_verb_remove(Ctl *ctl);
 int ctl_verb_resize(Ctl *ctl);
 int ctl_verb_publish(Ctl *ctl);
 int ctl_verb_unpublish(Ctl *ctl);
+int ctl_verb_snapshot(Ctl *ctl);
+int ctl_verb_restore(Ctl *ctl);
 int ctl_verb_pull(Ctl *ctl);
 int ctl_verb_images(Ctl *ctl);
 int ctl_verb_inspect(Ctl *ctl);

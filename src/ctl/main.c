@@ -31,6 +31,10 @@ static const CtlVerb verbs[] = {
     { "publish", "SANDBOX", 1, 1, false, 0, ctl_verb_publish,
       "make it reachable by path, print the path" },
     { "unpublish", "SANDBOX", 1, 1, false, 0, ctl_verb_unpublish, "take the path away" },
+    { "snapshot", "SANDBOX FILE", 2, 2, false, CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
+      ctl_verb_snapshot, "save its contents; -: standard output" },
+    { "restore", "SANDBOX FILE", 2, 2, false, CTL_OPTIONS_RESTORE, ctl_verb_restore,
+      "fill an empty one from a snapshot" },
     { "pull", "REFERENCE", 1, 1, false, CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, ctl_verb_pull,
       "get an image from a registry, print its digest" },
     { "images", "[REFERENCE]", 0, 1, false, 0, ctl_verb_images,
@@ -82,6 +86,8 @@ int main(int argc, char **argv)
     ctl_agent_close();
     sd_bus_flush_close_unref(ctl.bus);
     ctl_spec_clear(&ctl.spec);
+    if (ctl.leave_out)
+        g_ptr_array_unref(ctl.leave_out);
     g_free(ctl.operands);
     return status;
 }

@@ -33,6 +33,8 @@ enum {
     OPTION_PUBLISH,
     OPTION_NAME,
     OPTION_KEEP,
+    OPTION_STOPPED,
+    OPTION_LEAVE_OUT,
     OPTION_PLATFORM,
     OPTION_ALL_PLATFORMS,
     OPTION_FOREIGN,
@@ -71,6 +73,10 @@ static const struct {
     { "publish", OPTION_PUBLISH, NULL, CTL_OPTIONS_SPEC, "make it reachable by path" },
     { "name", OPTION_NAME, "NAME", CTL_OPTIONS_RUN, "name of the sandbox" },
     { "keep", OPTION_KEEP, NULL, CTL_OPTIONS_RUN, "keep the sandbox when the command ends" },
+    { "stopped", OPTION_STOPPED, NULL, CTL_OPTIONS_SNAPSHOT,
+      "its programs are frozen, so that queues can be read" },
+    { "leave-out", OPTION_LEAVE_OUT, "NAME", CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
+      "go on without this member of the archive" },
     { "platform", OPTION_PLATFORM, "OS/ARCH", CTL_OPTIONS_PLATFORMS,
       "which of several, as linux/arm64; default: this machine's" },
     { "all-platforms", OPTION_ALL_PLATFORMS, NULL, CTL_OPTIONS_PLATFORMS, "all there are" },
@@ -101,6 +107,8 @@ static const struct {
 } groups[] = {
     { CTL_OPTIONS_SPEC, "Options of create and run (--shm-inodes also of resize):" },
     { CTL_OPTIONS_RUN, "Options of run:" },
+    { CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
+      "Options of snapshot (--leave-out= also of restore):" },
     { CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, "Options of pull:" },
     { CTL_OPTIONS_LOGIN, "Options of login:" },
     { CTL_OPTIONS_COMMON, "Options:" },
@@ -261,6 +269,12 @@ static int take_option(Ctl *ctl, int value, const char *text)
         break;
     case OPTION_USERNAME:
         ctl->username = text;
+        break;
+    case OPTION_STOPPED:
+        ctl->stopped = true;
+        break;
+    case OPTION_LEAVE_OUT:
+        ctl_spec_add_word(&ctl->leave_out, text);
         break;
     case OPTION_JSON:
         return set_json(ctl, text);

@@ -10,6 +10,8 @@ enum {
     CTL_OPTIONS_SPEC = 1 << 2,   /* what describes a sandbox */
     CTL_OPTIONS_RUN = 1 << 3,
     CTL_OPTIONS_TRANSFER = 1 << 4,  /* how bytes come or go */
+    CTL_OPTIONS_SNAPSHOT = 1 << 6,  /* how to save a sandbox */
+    CTL_OPTIONS_RESTORE = 1 << 7,   /* what not to save or restore */
     CTL_OPTIONS_PLATFORMS = 1 << 5, /* which images of an index */
     CTL_OPTIONS_LOGIN = 1 << 6,
 };
