@@ -41,6 +41,7 @@ SUITES = {
     'access': ('asan', 300),
     'survive': ('asan', 600),
     'ctl': ('asan', 300),
+    'snapshot': ('asan', 600),
     'registry': ('asan', 300),
     'store': ('asan', 900),
     'pull': ('asan', 600),

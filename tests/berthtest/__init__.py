@@ -12,7 +12,7 @@ faults.Status, …), urls.py (for foreign layers), forward.py (a proxy that clie
 tls.py, images.py, client.py, skopeo.py.
 """
 
-from . import faults, images, syscalls
+from . import contents, faults, images, syscalls
 from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_IMAGES, IF_MANAGER, IF_REGISTRIES,
                     IF_SANDBOX, IF_SANDBOXES, IF_TRANSFER, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
@@ -45,8 +45,8 @@ __all__ = [
     'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
     'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'MemoryRegistry', 'NONDISTRIBUTABLE',
     'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError',
-    'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'digest', 'effective', 'faults',
-    'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
+    'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'contents', 'digest',
+    'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
     'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
     'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
 ]

@@ -67,6 +67,12 @@ class Calls:
     def set_sysctls(self, path, sysctls):
         return self.sandbox(path, 'SetSysctls', 'a{ss}', dbus.Dictionary(sysctls, signature='ss'))
 
+    def snapshot(self, path, fd, **options):
+        return self.sandbox(path, 'Snapshot', 'ha{sv}', dbus.types.UnixFd(fd), vardict(options))
+
+    def restore(self, path, fd, **options):
+        return self.sandbox(path, 'Restore', 'ha{sv}', dbus.types.UnixFd(fd), vardict(options))
+
     def remove(self, path):
         return self.sandbox(path, 'Remove', 'a{sv}', vardict({}))
 

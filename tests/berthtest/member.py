@@ -36,6 +36,10 @@ class _Inside:
         self._mounts = -1
         self.background = None  # done again and again between operations
 
+    def do(self, function, *args, **kwargs):
+        """Any function of a module, by its name there."""
+        return function(*args, **kwargs)
+
     def write(self, path, text):
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)

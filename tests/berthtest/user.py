@@ -74,6 +74,14 @@ class User(Calls):
         return self.begin(path, IF_SANDBOX, 'Attach', 'ha{sv}', dbus.types.UnixFd(pidfd),
                           vardict({}))
 
+    def begin_snapshot(self, path, fd, **options):
+        return self.begin(path, IF_SANDBOX, 'Snapshot', 'ha{sv}', dbus.types.UnixFd(fd),
+                          vardict(options))
+
+    def begin_restore(self, path, fd, **options):
+        return self.begin(path, IF_SANDBOX, 'Restore', 'ha{sv}', dbus.types.UnixFd(fd),
+                          vardict(options))
+
     def close(self):
         if self.bus:
             self.bus.close()

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sandbox.Snapshot and Restore: what goes in comes out, and nothing else is touched."""
+
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+import unittest
+
+from berthtest import InstanceTestCase, contents
+
+MB = 1 << 20
+
+
+class SnapshotTestCase(InstanceTestCase):
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory(dir=os.environ.get('BERTH_TEST_TMP'))
+        self.addCleanup(directory.cleanup)
+        self.file = os.path.join(directory.name, 'archive.tar')
+
+    def save(self, path, calls=None, **options):
+        """Returns: the path of the archive."""
+        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            (calls or self.instance).snapshot(path, fd, **options)
+        finally:
+            os.close(fd)
+        return self.file
+
+    def load(self, path, calls=None, file=None, **options):
+        fd = os.open(file or self.file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            (calls or self.instance).restore(path, fd, **options)
+        finally:
+            os.close(fd)
+
+    def index(self):
+        with tarfile.open(self.file) as archive:
+            return json.load(archive.extractfile('berth-snapshot.json'))
+
+    def assertEmpty(self, member):
+        self.assertEqual(member.listdir('/dev/shm'), [])
+        self.assertEqual(member.do(contents.describe_sysv), {'shm': [], 'sem': [], 'msg': []})
+        self.assertEqual(member.do(contents.describe_queues), {})
+
+
+class Everything(SnapshotTestCase):
+    def test_round_trip(self):
+        one = self.instance.create('one', ShmSize=64 * MB)
+        other = self.instance.create('other', ShmSize=64 * MB)
+        member = self.joined('one')
+        member.do(contents.fill)
+        self.instance.set_sysctls(one, {'kernel.msgmnb': '20000', 'kernel.sem': '100 3200 50 40',
+                                        'kernel.shmall': '5000', 'fs.mqueue.queues_max': '64'})
+        before = member.do(contents.describe)
+        pages = member.do(contents.shm_rss)
+        self.save(one, Stopped=True)
+        self.assertEqual(member.do(contents.describe), before)
+        self.assertEqual(member.do(contents.shm_rss), pages)  # reading filled no hole
+
+        self.load(other)
+        again = self.joined('other')
+        self.assertEqual(again.do(contents.describe), before)
+        self.assertEqual(again.do(contents.shm_rss), pages)
+        for name in ('queue', 'of-a-user', 'empty'):
+            self.assertEqual(again.do(contents.mq_drain, name),
+                             member.do(contents.mq_drain, name))
+        # and what follows the size does so again, or not
+        self.instance.resize(other, 128 * MB)
+        self.assertEqual(again.sysctl('kernel.shmall'), '5000')
+
+    def test_into_the_same_one_when_empty(self):
+        path = self.instance.create('demo')
+        member = self.joined('demo')
+        member.write('/dev/shm/file', 'text')
+        segment = member.do(contents.shm_make, 5, 4096, b'segment')
+        self.save(path)
+        with self.assertError('SandboxBusy', '1 files in shm, 1 segments'):
+            self.load(path)
+        member.unlink('/dev/shm/file')
+        with self.assertError('SandboxBusy', '0 files in shm, 1 segments'):
+            self.load(path)
+        member.do(contents.shm_remove, segment)
+        self.load(path)
+        self.assertEqual(member.read('/dev/shm/file'), 'text')
+        self.assertEqual(member.do(contents.shm_read, segment, 7), b'segment')
+
+    def test_joiner_acts_on_its_donor(self):
+        self.instance.create('donor')
+        joiner = self.instance.create('joiner', Mode='container:donor')
+        self.joined('donor').write('/dev/shm/file', 'text')
+        self.save(joiner)
+        self.load(self.instance.create('new'))
+        self.assertEqual(self.joined('new').read('/dev/shm/file'), 'text')
+
+    def test_empty(self):
+        self.save(self.instance.create('one'))
+        self.load(self.instance.create('other'))
+        self.assertEmpty(self.joined('other'))
+
+    def test_through_pipes(self):
+        one, other = self.instance.create('one'), self.instance.create('other')
+        self.joined('one').do(contents.fill)
+        before = self.joined('one').do(contents.describe)
+        reader, writer = os.pipe()
+        user = self.user(0)
+        saving = user.begin_snapshot(one, writer, Stopped=True)
+        os.close(writer)
+        with open(self.file, 'wb') as file:
+            subprocess.run(['cat'], stdin=reader, stdout=file, check=True)
+        os.close(reader)
+        saving.result()
+        with subprocess.Popen(['cat', self.file], stdout=subprocess.PIPE) as cat:
+            self.instance.restore(other, cat.stdout.fileno())
+        self.assertEqual(self.joined('other').do(contents.describe), before)
+
+    def test_many_small_files(self):
+        one, other = self.instance.create('one'), self.instance.create('other')
+        member = self.joined('one')
+        member.do(contents.write_many, '/dev/shm', 2000, 100)
+        self.save(one)
+        self.load(other)
+        self.assertEqual(self.joined('other').do(contents.describe_files),
+                         member.do(contents.describe_files))
+
+    def test_full_to_the_last_inode_and_page(self):
+        options = {'ShmSize': MB, 'ShmInodes': 20}
+        one, other = self.instance.create('one', **options), self.instance.create('other', **options)
+        member = self.joined('one')
+        for number in range(18):
+            member.write(f'/dev/shm/{number}', '')
+        member.fill('/dev/shm/big', 2 * MB)
+        self.save(one)
+        self.load(other)
+        self.assertEqual(self.joined('other').do(contents.describe_files),
+                         member.do(contents.describe_files))
+
+    def test_index(self):
+        path = self.instance.create('demo', ShmSize=8 * MB, ShmInodes=1000, Labels={'a': 'b'},
+                                    Users=['1000'])
+        member = self.joined('demo')
+        semaphores = member.do(contents.sem_make, 7, [3])
+        self.save(path)
+        index = self.index()
+        self.assertEqual((index['format'], index['version']), ('org.berthd.snapshot', 1))
+        self.assertEqual(index['sysv']['sem_undo'], [])
+        self.assertEqual(index['sandbox']['id'], path.rpartition('/')[2])
+        self.assertLessEqual({'name': 'demo', 'mode': 'shareable', 'owner': 0, 'shm_size': 8 * MB,
+                              'shm_inodes': 1000, 'labels': {'a': 'b'}, 'users': [1000],
+                              'groups': [], 'published': False}.items(), index['sandbox'].items())
+        member.do(contents.sem_undo, semaphores, -1)
+        self.save(path)
+        self.assertEqual(self.index()['sysv']['sem_undo'], [member.pid])
+        self.assertEqual(self.index()['sysv']['sem'][0]['values'], [2])
+
+    def test_ordinary_tools_read_it(self):
+        path = self.instance.create('demo')
+        self.joined('demo').do(contents.fill)
+        self.save(path, Stopped=True)
+        directory = tempfile.TemporaryDirectory(dir=os.environ.get('BERTH_TEST_TMP'))
+        self.addCleanup(directory.cleanup)
+        subprocess.run(['tar', 'xpf', self.file, '-C', directory.name, '--xattrs',
+                        '--xattrs-include=*'], check=True, stdin=subprocess.DEVNULL)
+        found = contents.describe_files(os.path.join(directory.name, 'shm'))
+        inside = self.joined('demo').do(contents.describe_files)
+        for one in (found, inside):
+            for entry in one.values():  # of another file system
+                entry.pop('blocks', None)
+                entry.pop('same', None)
+        self.assertEqual(found, inside)
+        with open(os.path.join(directory.name, 'mqueue', 'queue'), 'rb') as file:
+            self.assertEqual(file.read(), b'9 4\nhigh\n9 5\n1 1\n\n\n1 3\nlow\n1 9\nlow again\n0 0\n\n')
+
+
+if __name__ == '__main__':
+    unittest.main()
