@@ -37,6 +37,14 @@ static bool set_malformed(GError **error, int r)
     return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r, "cannot read the arguments");
 }
 
+static bool set_twice(const char *what, const char *key, GError **error)
+{
+    g_autofree char *quoted = berth_quote(key);
+
+    return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "%s has the key '%s' twice", what,
+                           quoted);
+}
+
 static bool read_strings(sd_bus_message *message, const char *what, char ***target, GError **error)
 {
     g_autoptr(GPtrArray) strings = g_ptr_array_new_with_free_func(g_free);
@@ -68,12 +76,8 @@ bool berth_dictionary_read(sd_bus_message *message, const char *what, GHashTable
         if (!check_text(what, name, error) || !check_text(what, value, error) ||
             !check_count(what, g_hash_table_size(table) + 1, error))
             return false;
-        if (!g_hash_table_insert(table, g_strdup(name), g_strdup(value))) {
-            g_autofree char *quoted = berth_quote(name);
-
-            return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "%s has the key '%s' twice",
-                                   what, quoted);
-        }
+        if (!g_hash_table_insert(table, g_strdup(name), g_strdup(value)))
+            return set_twice(what, name, error);
     }
     if (r >= 0)
         r = sd_bus_message_exit_container(message);
@@ -115,7 +119,8 @@ static bool read_lists(sd_bus_message *message, const char *what, GHashTable **t
             !check_count(what, g_hash_table_size(table) + 1, error) ||
             !read_strings(message, what, &list, error))
             return false;
-        g_hash_table_insert(table, g_strdup(name), g_steal_pointer(&list));
+        if (!g_hash_table_insert(table, g_strdup(name), g_steal_pointer(&list)))
+            return set_twice(what, name, error);
         r = sd_bus_message_exit_container(message);
     }
     if (r >= 0)

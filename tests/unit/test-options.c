@@ -19,22 +19,33 @@ typedef struct {
     char **list;
     GHashTable *table;
     int fd;
+    GHashTable *lists;
+    GPtrArray *rows; /* (element-type Row) */
 } Target;
 
-static const BerthOption options[] = {
-    { "Text", "s", offsetof(Target, text) },  { "Flag", "b", offsetof(Target, flag) },
-    { "Size", "t", offsetof(Target, size) },  { "Id", "u", offsetof(Target, id) },
-    { "List", "as", offsetof(Target, list) }, { "Table", "a{ss}", offsetof(Target, table) },
-    { "Process", "h", offsetof(Target, fd) }, { NULL },
+typedef struct {
+    char *name;
+    int fd;
+} Row;
+
+static const BerthOption row_options[] = {
+    { "Name", "s", offsetof(Row, name), .required = true },
+    { "Secret", "h", offsetof(Row, fd) },
+    { NULL },
 };
 
-static void target_clear(Target *target)
-{
-    g_free(target->text);
-    g_strfreev(target->list);
-    g_clear_pointer(&target->table, g_hash_table_unref);
-    target->fd = berth_close(target->fd);
-}
+static const BerthOption options[] = {
+    { "Text", "s", offsetof(Target, text) },
+    { "Flag", "b", offsetof(Target, flag) },
+    { "Size", "t", offsetof(Target, size) },
+    { "Id", "u", offsetof(Target, id) },
+    { "List", "as", offsetof(Target, list) },
+    { "Table", "a{ss}", offsetof(Target, table) },
+    { "Process", "h", offsetof(Target, fd) },
+    { "Lists", "a{sas}", offsetof(Target, lists) },
+    { "Rows", "aa{sv}", offsetof(Target, rows), false, row_options, sizeof(Row) },
+    { NULL },
+};
 
 typedef struct {
     sd_bus *bus;
@@ -46,12 +57,15 @@ static void set_up(Fixture *fixture, const void *data)
 {
     fixture->bus = test_bus_new();
     fixture->message = test_message_new(fixture->bus);
-    fixture->target.fd = -1;
+    berth_options_init(options, &fixture->target);
+    g_assert_cmpint(fixture->target.fd, ==, -1);
 }
 
 static void tear_down(Fixture *fixture, const void *data)
 {
-    target_clear(&fixture->target);
+    berth_options_clear(options, &fixture->target);
+    g_assert_cmpint(fixture->target.fd, ==, -1);
+    g_assert_null(fixture->target.rows);
     sd_bus_message_unref(fixture->message);
     sd_bus_unref(fixture->bus);
 }
@@ -141,6 +155,64 @@ static void test_table_twice(Fixture *fixture, const void *data)
     assert_refused(fixture, "Table has the key 'k' twice");
 }
 
+static void test_lists(Fixture *fixture, const void *data)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(sd_bus_message_append(fixture->message, "a{sv}", 1, "Lists", "a{sas}", 2, "a",
+                                          0, "b", 2, "x", "y"),
+                    >=, 0);
+    g_assert_true(read_options(fixture, NULL, &error));
+    g_assert_cmpuint(g_strv_length(g_hash_table_lookup(fixture->target.lists, "a")), ==, 0);
+    g_assert_cmpuint(g_strv_length(g_hash_table_lookup(fixture->target.lists, "b")), ==, 2);
+}
+
+static void test_list_twice(Fixture *fixture, const void *data)
+{
+    g_assert_cmpint(
+        sd_bus_message_append(fixture->message, "a{sv}", 1, "Lists", "a{sas}", 2, "a", 0, "a", 0),
+        >=, 0);
+    assert_refused(fixture, "Lists has the key 'a' twice");
+}
+
+static void test_rows(Fixture *fixture, const void *data)
+{
+    BERTH_AUTO_FD fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    g_autoptr(GError) error = NULL;
+    const Row *first, *second;
+
+    g_assert_cmpint(sd_bus_message_append(fixture->message, "a{sv}", 1, "Rows", "aa{sv}", 2, 1,
+                                          "Name", "s", "one", 2, "Secret", "h", fd, "Name", "s",
+                                          "two"),
+                    >=, 0);
+    g_assert_true(read_options(fixture, NULL, &error));
+    g_assert_cmpuint(fixture->target.rows->len, ==, 2);
+    first = fixture->target.rows->pdata[0];
+    second = fixture->target.rows->pdata[1];
+    g_assert_cmpstr(first->name, ==, "one");
+    g_assert_cmpint(first->fd, ==, -1);
+    g_assert_cmpstr(second->name, ==, "two");
+    g_assert_cmpint(second->fd, >, 2);
+}
+
+static void test_row_without(Fixture *fixture, const void *data)
+{
+    BERTH_AUTO_FD fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint(sd_bus_message_append(fixture->message, "a{sv}", 1, "Rows", "aa{sv}", 2, 1,
+                                          "Name", "s", "one", 1, "Secret", "h", fd),
+                    >=, 0);
+    assert_refused(fixture, "option 'Name' is missing");
+}
+
+static void test_row_unknown(Fixture *fixture, const void *data)
+{
+    g_assert_cmpint(sd_bus_message_append(fixture->message, "a{sv}", 1, "Rows", "aa{sv}", 1, 1,
+                                          "Nmae", "s", "one"),
+                    >=, 0);
+    assert_refused(fixture, "unknown option 'Nmae': known are Name, Secret");
+}
+
 #define ADD(name, func) g_test_add("/options/" name, Fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
@@ -153,5 +225,10 @@ int main(int argc, char **argv)
     ADD("wrong-type", test_wrong_type);
     ADD("twice", test_twice);
     ADD("table-twice", test_table_twice);
+    ADD("lists", test_lists);
+    ADD("list-twice", test_list_twice);
+    ADD("rows", test_rows);
+    ADD("row-without", test_row_without);
+    ADD("row-unknown", test_row_unknown);
     return g_test_run();
 }
