@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
 import select
 import shutil
 import socket
@@ -319,7 +320,10 @@ class Instance(Calls):
 
     def reports(self):
         """Returns: what sanitizers reported in any process of this instance."""
-        return ''.join(self.text(path) for path in sorted(glob.glob(self.path('san', '*'))))
+        files = ''.join(self.text(path) for path in sorted(glob.glob(self.path('san', '*'))))
+        # a worker can write no files there: what it reports goes where its log goes
+        return files + '\n'.join(re.findall(r'^.*(?:ERROR: \w+Sanitizer|runtime error:).*$',
+                                            self.text('berthd.log'), re.MULTILINE))
 
     def logs(self):
         return '--- berthd\n' + self.text('berthd.log') + self.reports()
