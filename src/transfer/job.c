@@ -23,6 +23,7 @@ static void job_free(BerthJob *job)
     if (job->arguments)
         berth_options_clear(job->kind->keys, job->arguments);
     g_free(job->arguments);
+    sd_bus_slot_unref(job->question);
     sd_bus_message_unref(job->result);
     berth_progress_free(job->progress);
     sd_bus_message_unref(job->call);
@@ -56,6 +57,39 @@ void berth_job_finish(BerthJob *job, const GError *error)
         r = sd_bus_flush(bus);
     (void)sd_event_exit(job->event, r < 0 ? 1 : 0);
     job_free(job);
+}
+
+static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
+{
+    BerthJob *job = userdata;
+    int yes = 0;
+
+    job->question = sd_bus_slot_unref(job->question);
+    if (sd_bus_message_is_method_error(message, NULL) ||
+        sd_bus_message_read(message, "b", &yes) < 0)
+        yes = 0;
+    job->answer(yes, job->answer_userdata);
+    return 0;
+}
+
+bool berth_job_ask(BerthJob *job, const char *question, const BerthDigest *digest,
+                   const char *reference, void (*func)(bool yes, void *userdata), void *userdata,
+                   GError **error)
+{
+    sd_bus *bus = sd_bus_message_get_bus(job->call);
+    sd_bus_message *message = NULL;
+    int r = sd_bus_message_new_method_call(bus, &message, NULL, BERTH_WORKER_PATH, BERTH_IF_WORKER,
+                                           "Ask");
+
+    job->answer = func;
+    job->answer_userdata = userdata;
+    if (r >= 0)
+        r = sd_bus_message_append(message, "sa{ss}", question, 2, "digest", digest->text,
+                                  "reference", reference);
+    if (r >= 0) /* people take their time */
+        r = sd_bus_call_async(bus, &job->question, message, on_answer, job, UINT64_MAX);
+    sd_bus_message_unref(message);
+    return r >= 0 || berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot ask the service");
 }
 
 static gpointer run(gpointer data)

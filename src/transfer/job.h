@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/digest.h"
 #include "transfer/progress.h"
 
 #include <glib.h>
@@ -21,6 +22,9 @@ struct BerthJob {
     void *data;              /* of the kind, for what it needs between begin and finish */
 
     sd_bus_message *call; /* the rest is of job.c */
+    sd_bus_slot *question;
+    void (*answer)(bool yes, void *userdata);
+    void *answer_userdata;
     GThread *thread;
     GError *thread_error;
     int done; /* eventfd: the thread has ended */
@@ -44,3 +48,18 @@ bool berth_job_start(sd_event *event, sd_bus_message *call, GError **error);
  * thread only.
  */
 void berth_job_finish(BerthJob *job, const GError *error);
+
+/**
+ * berth_job_ask:
+ * @question: what is asked; one at a time
+ * @digest: what it is about
+ * @reference: likewise
+ * @func: called from the event loop with the answer; no, when none comes
+ * @userdata: for @func
+ * @error: BERTH_ERROR_FAILED
+ *
+ * Asks the service whether something may be done.
+ */
+bool berth_job_ask(BerthJob *job, const char *question, const BerthDigest *digest,
+                   const char *reference, void (*func)(bool yes, void *userdata), void *userdata,
+                   GError **error);

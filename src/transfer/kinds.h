@@ -48,3 +48,6 @@ extern const BerthKind berth_kind_import;
 
 /** berth_kind_import_blob: a single blob into the store; see import-blob.c for the job. */
 extern const BerthKind berth_kind_import_blob;
+
+/** berth_kind_push: an image of the store to a registry; see push.c for the job. */
+extern const BerthKind berth_kind_push;

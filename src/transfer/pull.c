@@ -99,11 +99,13 @@ static int on_end(sd_event_source *source, void *userdata)
     return 0;
 }
 
-/* Once only. What called this still works with what is freed: that waits for the event loop. */
+/* What called this still works with what is freed: that waits for the event loop. */
 static void finish(Pull *pull, const GError *error)
 {
     int r;
 
+    if (pull->end)
+        return; /* several can fail before the loop gets there; the first counts */
     pull->error = error ? g_error_copy(error) : NULL;
     r = sd_event_add_defer(pull->job->event, &pull->end, on_end, pull);
     g_assert(r >= 0); /* fails without memory only */

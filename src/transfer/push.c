@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The job `push`: an image of the store to a registry. What can be known to fail is known before
+ * anything is sent: what is missing in the store, and whether layers that may not be redistributed
+ * may go there. Then blobs, then manifests from the leaves to the top, last the name: at no time a
+ * registry has a manifest without its blobs. Manifests go as they are, also when layers are left
+ * out: their digests are what people rely on.
+ */
+
+#include "base/error.h"
+#include "oci/images.h"
+#include "transfer/endpoints.h"
+#include "transfer/kinds.h"
+#include "transfer/network.h"
+#include "transfer/parts.h"
+#include "transfer/push-manifests.h"
+#include "transfer/store-job.h"
+#include "transfer/uploads.h"
+
+typedef struct {
+    BerthStoreKeys store;
+    char *image, *reference, *platform;
+    GPtrArray *endpoints; /* (element-type BerthEndpointRow) one */
+    bool allow_nondistributable;
+    uint32_t max_uploads;
+    uint64_t max_bandwidth;
+    bool all_platforms, referrers;
+    bool authorized; /* to push an image that is not the user's */
+} Arguments;
+
+#define KEY(_key, _type, _member)                                                                  \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member)                                                  \
+    }
+#define REQUIRED(_key, _type, _member)                                                             \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member), .required = true                                \
+    }
+
+static const BerthOption keys[] = {
+    BERTH_STORE_KEYS,
+    REQUIRED("Image", "s", image),
+    REQUIRED("Reference", "s", reference),
+    KEY("Platform", "s", platform),
+    { "Endpoints", "aa{sv}", offsetof(Arguments, endpoints), .required = true,
+      .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow) },
+    KEY("AllowNondistributable", "b", allow_nondistributable),
+    REQUIRED("MaxUploads", "u", max_uploads),
+    KEY("MaxBandwidth", "t", max_bandwidth),
+    KEY("AllPlatforms", "b", all_platforms),
+    KEY("Referrers", "b", referrers),
+    KEY("Authorized", "b", authorized),
+    { NULL },
+};
+
+/* Everything of one push. */
+typedef struct {
+    BerthJob *job;
+    const Arguments *arguments;
+    BerthReference *reference;
+    BerthStore *store;
+    BerthLease *lease;
+    BerthHttp *http;
+    GPtrArray *sources; /* one BerthSource */
+    BerthParts *parts;
+    const BerthDocument *top; /* of parts */
+    BerthUploadsSpec spec;
+    BerthUploads *uploads;
+    BerthPutManifests *manifests;
+    GError *error;
+    sd_event_source *end;
+} Push;
+
+static void push_free(Push *push)
+{
+    sd_event_source_disable_unref(push->end);
+    berth_put_manifests_free(push->manifests);
+    berth_uploads_free(push->uploads);
+    berth_parts_free(push->parts);
+    if (push->sources)
+        g_ptr_array_unref(push->sources);
+    berth_http_free(push->http);
+    berth_lease_free(push->lease);
+    berth_store_free(push->store);
+    berth_reference_free(push->reference);
+    g_free(push);
+}
+
+static int on_end(sd_event_source *source, void *userdata)
+{
+    Push *push = userdata;
+    BerthJob *job = push->job;
+    g_autoptr(GError) error = g_steal_pointer(&push->error);
+
+    push_free(push);
+    berth_job_finish(job, error);
+    return 0;
+}
+
+/* What called this still works with what is freed: that waits for the event loop. */
+static void finish(Push *push, const GError *error)
+{
+    int r;
+
+    if (push->end)
+        return; /* several can fail before the loop gets there; the first counts */
+    push->error = error ? g_error_copy(error) : NULL;
+    r = sd_event_add_defer(push->job->event, &push->end, on_end, push);
+    g_assert(r >= 0); /* fails without memory only */
+}
+
+/* The end */
+
+static void on_manifests(const GError *error, void *userdata)
+{
+    Push *push = userdata;
+    g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
+
+    if (!failure)
+        (void)berth_store_job_told(
+            sd_bus_message_append(push->job->result, "{sv}", "Digest", "s", push->top->digest.text),
+            &failure);
+    finish(push, failure);
+}
+
+static void on_uploads(const GError *error, void *userdata)
+{
+    Push *push = userdata;
+    const BerthSource *source = push->sources->pdata[0];
+
+    if (error) {
+        finish(push, error);
+        return;
+    }
+    push->manifests = berth_put_manifests(source->client, push->parts->documents,
+                                          push->reference->tag, on_manifests, push);
+}
+
+static void begin_uploads(Push *push)
+{
+    const BerthSource *source = push->sources->pdata[0];
+
+    push->spec = (BerthUploadsSpec){ .event = push->job->event,
+                                     .store = push->store,
+                                     .client = source->client,
+                                     .registry = push->reference->registry,
+                                     .repository = push->reference->repository,
+                                     .progress = push->job->progress,
+                                     .parallel = MAX(push->arguments->max_uploads, 1) };
+    push->uploads = berth_uploads_new(&push->spec, push->parts,
+                                      push->arguments->allow_nondistributable, on_uploads, push);
+    berth_uploads_begin(push->uploads);
+}
+
+/* Layers that may not be redistributed */
+
+static const BerthPart *find_nondistributable(const Push *push)
+{
+    for (guint i = 0; i < push->parts->parts->len; i++) {
+        const BerthPart *part = &g_array_index(push->parts->parts, BerthPart, i);
+
+        if (part->nondistributable)
+            return part;
+    }
+    return NULL;
+}
+
+static bool check_present(const Push *push, GError **error)
+{
+    for (guint i = 0; i < push->parts->parts->len; i++) {
+        const BerthPart *part = &g_array_index(push->parts->parts, BerthPart, i);
+
+        if (!part->present)
+            return berth_set_error(error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE,
+                                   "the layer %s, which goes to %s too, is not in the store; pull "
+                                   "the image again with its foreign layers",
+                                   part->digest.text, push->reference->registry);
+    }
+    return true;
+}
+
+static void on_answer(bool yes, void *userdata)
+{
+    Push *push = userdata;
+    g_autoptr(GError) error = NULL;
+
+    if (yes) {
+        begin_uploads(push);
+        return;
+    }
+    (void)berth_set_error(&error, BERTH_ERROR_NONDISTRIBUTABLE_REFUSED,
+                          "the image has layers that may not be redistributed, and pushing them to "
+                          "%s was not authorized; nothing was pushed",
+                          push->reference->registry);
+    finish(push, error);
+}
+
+/* The beginning */
+
+/* The document to push: what the image is, one platform of it, or the index it was chosen from. */
+static bool choose(Push *push, const BerthImage *image, GError **error)
+{
+    const Arguments *arguments = push->arguments;
+    BerthDigest digest = image->digest;
+    const char *media_type = image->media_type;
+    g_autoptr(BerthPlatform) platform = NULL;
+    g_autoptr(BerthDocument) document = NULL;
+    g_autoptr(GBytes) raw = NULL;
+    g_autoptr(GPtrArray) chosen = NULL;
+
+    if (arguments->all_platforms && image->index_digest) {
+        media_type = NULL;
+        if (!berth_digest_parse(image->index_digest, &digest, error))
+            return false;
+    }
+    if (arguments->platform && *arguments->platform) {
+        platform = berth_platform_parse(arguments->platform, error);
+        raw = platform
+                  ? berth_store_read_blob(push->store, &digest, BERTH_DOCUMENT_BYTES_MAX, error)
+                  : NULL;
+        document = raw ? berth_document_parse(raw, media_type, &digest, error) : NULL;
+        if (!document)
+            return false;
+        if (document->index) {
+            const BerthDescriptor *first;
+
+            chosen = berth_index_choose(document->index, platform, error);
+            if (!chosen)
+                return false;
+            first = chosen->pdata[0];
+            digest = first->digest;
+            media_type = NULL;
+        }
+    }
+    push->parts = berth_parts_new();
+    push->top = berth_parts_add(push->parts, push->store, &digest, media_type, error);
+    return push->top;
+}
+
+static bool check_digest(const Push *push, GError **error)
+{
+    return !push->reference->has_digest ||
+           berth_digest_equal(&push->reference->digest, &push->top->digest) ||
+           berth_set_error(error, BERTH_ERROR_INVALID_REFERENCE,
+                           "the image is %s, so it cannot be pushed as %s; leave the digest out",
+                           push->top->digest.text, push->arguments->reference);
+}
+
+static bool find_image(Push *push, GError **error)
+{
+    const Arguments *arguments = push->arguments;
+    g_autoptr(BerthImage) image = berth_store_find(push->store, arguments->image, error);
+
+    if (!image || !berth_lease_add(push->lease, &image->digest, error))
+        return false;
+    if (!arguments->authorized && !berth_image_owned_by(image, arguments->store.uid))
+        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                               "the image %s has become somebody else's meanwhile",
+                               arguments->image);
+    return choose(push, image, error) && check_digest(push, error);
+}
+
+static bool connect_registry(Push *push, GError **error)
+{
+    const Arguments *arguments = push->arguments;
+    const BerthEndpointRow *row;
+
+    if (arguments->endpoints->len != 1)
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "one place to push to is needed");
+    row = arguments->endpoints->pdata[0];
+    push->http = berth_http_new(push->job->event, arguments->max_bandwidth,
+                                MAX(row->max_connections, 1), error);
+    if (!push->http)
+        return false;
+    push->sources = berth_sources_new(push->http, arguments->endpoints, error);
+    return push->sources;
+}
+
+static bool set_up(Push *push, GError **error)
+{
+    Arguments *arguments = push->job->arguments;
+
+    push->reference = berth_reference_parse(arguments->reference, error);
+    if (!push->reference)
+        return false;
+    push->store = berth_store_job_open(&arguments->store, error);
+    if (!push->store)
+        return false;
+    push->lease = berth_store_lease(push->store, error);
+    return push->lease && find_image(push, error) && connect_registry(push, error);
+}
+
+static bool begin_or_ask(Push *push, GError **error)
+{
+    const BerthPart *part =
+        push->arguments->allow_nondistributable ? find_nondistributable(push) : NULL;
+
+    if (!part) {
+        begin_uploads(push);
+        return true;
+    }
+    return check_present(push, error) &&
+           berth_job_ask(push->job, "push-nondistributable", &part->digest,
+                         push->arguments->reference, on_answer, push, error);
+}
+
+static void begin(BerthJob *job)
+{
+    Push *push = g_new0(Push, 1);
+    g_autoptr(GError) error = NULL;
+
+    push->job = job;
+    push->arguments = job->arguments;
+    if (!set_up(push, &error) || !begin_or_ask(push, &error))
+        finish(push, error);
+}
+
+const BerthKind berth_kind_push = {
+    .name = "push",
+    .class = BERTH_CLASS_NETWORK,
+    .keys = keys,
+    .size = sizeof(Arguments),
+    .prepare = berth_network_prepare,
+    .begin = begin,
+};
