@@ -77,11 +77,6 @@ static const Place *present_place(const BerthBlobFetch *fetch)
     return &g_array_index(fetch->places, Place, fetch->next - 1);
 }
 
-static const char *place_name(const Place *place)
-{
-    return place->source ? place->source->endpoint->name : place->url;
-}
-
 static BerthLayerSource place_kind(const Place *place)
 {
     if (!place->source)
@@ -95,7 +90,7 @@ static void try_present(BerthBlobFetch *fetch);
 /* The present place gave nothing usable. */
 static void place_failed(BerthBlobFetch *fetch, const GError *error)
 {
-    berth_collect_failure(&fetch->failures, place_name(present_place(fetch)), error);
+    berth_collect_failure(&fetch->failures, present_place(fetch)->url, error);
     fetch->failed++;
     fetch->again = false;
     g_clear_error(&fetch->last);
@@ -283,7 +278,7 @@ static GError *why_not(const BerthBlobFetch *fetch)
         return g_error_new(BERTH_ERROR, code, "%s: ForeignLayers= leaves no place to fetch it from",
                            fetch->digest.text);
     if (fetch->failed == 1)
-        return g_error_new(BERTH_ERROR, code, "%s: %s", fetch->digest.text, fetch->failures);
+        return g_error_new_literal(BERTH_ERROR, code, fetch->failures);
     return g_error_new(BERTH_ERROR, code, "%s is to be had nowhere: %s", fetch->digest.text,
                        fetch->failures);
 }

@@ -105,7 +105,7 @@ static void on_manifest(const BerthManifestReply *reply, const GError *error, vo
         return;
     }
     if (source->endpoint->mirror)
-        berth_collect_failure(&fetch->failures, source->endpoint->name, failure);
+        berth_collect_failure(&fetch->failures, NULL, failure);
     g_clear_error(&fetch->last);
     fetch->last = g_steal_pointer(&failure);
     ask_next(fetch);

@@ -38,6 +38,6 @@ void berth_collect_failure(char **failures, const char *place, const GError *err
 {
     g_autofree char *before = *failures;
 
-    *failures = g_strdup_printf("%s%s%s: %s", before ? before : "", before ? "; " : "", place,
-                                error->message);
+    *failures = g_strconcat(before ? before : "", before ? "; " : "", place ? place : "",
+                            place ? ": " : "", error->message, NULL);
 }

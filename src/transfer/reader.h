@@ -52,7 +52,7 @@ bool berth_source_serves(const BerthSource *source, bool by_digest);
 /**
  * berth_collect_failure:
  * @failures: (nullable): what other places said so far, replaced
- * @place: where it failed
+ * @place: (nullable): where it failed, unless @error says it
  * @error: why
  *
  * Adds a line to the reasons why no place gave what was asked for.
