@@ -164,17 +164,17 @@ const BerthRegistrySettings *berth_endpoints_settings(const BerthEndpoints *endp
     return endpoints->registry;
 }
 
-static bool has_credentials(const BerthRegistrySettings *settings)
+static bool has_credentials(const BerthRegistrySettings *settings, bool given)
 {
-    return *settings->credentials_file || berth_tls_has_client(settings);
+    return (!given && *settings->credentials_file) || berth_tls_has_client(settings);
 }
 
-bool berth_endpoints_have_credentials(const BerthEndpoints *endpoints)
+bool berth_endpoints_have_credentials(const BerthEndpoints *endpoints, bool given)
 {
     for (guint i = 0; i < endpoints->mirrors->len; i++)
-        if (has_credentials(endpoints->mirrors->pdata[i]))
+        if (has_credentials(endpoints->mirrors->pdata[i], given))
             return true;
-    return has_credentials(endpoints->registry);
+    return has_credentials(endpoints->registry, given);
 }
 
 /* Appends @bytes (nullable: nothing) as a sealed memfd. */

@@ -58,11 +58,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthEndpoints, berth_endpoints_free)
 const BerthRegistrySettings *berth_endpoints_settings(const BerthEndpoints *endpoints);
 
 /**
- * berth_endpoints_have_credentials: Returns: whether any of them has credentials of the machine: a
- * CredentialsFile=, or a client certificate. Then, and when the caller gives none, polkit decides
- * whether this caller may use them (use-machine-credentials).
+ * berth_endpoints_have_credentials:
+ * @given: whether the caller gives an auth.json, which stands for every CredentialsFile=
+ *
+ * Returns: whether any of them has credentials of the machine that would be used: a
+ *   CredentialsFile=, or a client certificate. Then polkit decides whether this caller may use them
+ *   (use-machine-credentials).
  */
-bool berth_endpoints_have_credentials(const BerthEndpoints *endpoints);
+bool berth_endpoints_have_credentials(const BerthEndpoints *endpoints, bool given);
 
 /** BerthEndpointsCredentials: which credentials go into a job. */
 typedef struct {

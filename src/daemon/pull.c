@@ -131,8 +131,8 @@ bool berth_pull_authorize(BerthCall *call, BerthRequest *request, GError **error
     const Arguments *arguments = call->arguments;
 
     berth_fill_image_details(berth_request_add(request, "pull"), arguments->reference);
-    if (arguments->endpoints && arguments->credentials < 0 &&
-        berth_endpoints_have_credentials(arguments->endpoints))
+    if (arguments->endpoints &&
+        berth_endpoints_have_credentials(arguments->endpoints, arguments->credentials >= 0))
         berth_fill_image_details(berth_request_add_optional(request, "use-machine-credentials"),
                                  arguments->reference);
     return true;

@@ -203,7 +203,7 @@ static void test_plain(Fixture *f, gconstpointer data)
     find(f, "[registry h.example:5000]\nRetries=7\nConnectTimeout=2s\nMaxBandwidth=1M\n",
          "h.example:5000", "team/app", BERTH_ENDPOINTS_READ);
     g_assert_no_error(f->error);
-    g_assert_false(berth_endpoints_have_credentials(f->found));
+    g_assert_false(berth_endpoints_have_credentials(f->found, false));
     found = rows(f, true, -1);
     g_assert_cmpuint(found->len, ==, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(expected); i++)
@@ -291,7 +291,7 @@ static void test_files(Fixture *f, gconstpointer data)
     put(f, "k.pem", "K");
     put(f, "auth.json", "{}");
     find(f, text, "h.example:5000", "x", BERTH_ENDPOINTS_READ);
-    g_assert_true(berth_endpoints_have_credentials(f->found));
+    g_assert_true(berth_endpoints_have_credentials(f->found, false));
     all = rows(f, true, -1);
     g_assert_cmpstr(at(all, 0, "CaCertificates"), ==, "CA\n\n");
     g_assert_cmpstr(at(all, 0, "ClientCertificate"), ==, "C");
@@ -314,7 +314,8 @@ static void test_given_credentials(Fixture *f, gconstpointer data)
     /* a file that is not used need not be there */
     find(f, "[registry h.example]\nCredentialsFile=%/none\nMirrors=m.example\n", "h.example", "x",
          BERTH_ENDPOINTS_READ);
-    g_assert_true(berth_endpoints_have_credentials(f->found));
+    g_assert_true(berth_endpoints_have_credentials(f->found, false));
+    g_assert_false(berth_endpoints_have_credentials(f->found, true));
     found = rows(f, true, given);
     for (guint i = 0; i < 2; i++)
         g_assert_cmpstr(at(found, i, "Credentials"), ==, "{\"auths\":{}}");
@@ -334,7 +335,8 @@ static void test_certs_directories(Fixture *f, gconstpointer data)
     put(f, "ca.pem", "CA");
     put(f, "c.pem", "EXPLICIT");
     find(f, "", "h.example:5000", "x", BERTH_ENDPOINTS_READ);
-    g_assert_true(berth_endpoints_have_credentials(f->found));
+    g_assert_true(berth_endpoints_have_credentials(f->found, false));
+    g_assert_true(berth_endpoints_have_credentials(f->found, true)); /* a key is no auth.json */
     found = rows(f, true, -1);
     g_assert_cmpstr(at(found, 0, "CaCertificates"), ==, "A\nB\n");
     g_assert_cmpstr(at(found, 0, "ClientCertificate"), ==, "C");
@@ -352,7 +354,7 @@ static void test_certs_directories(Fixture *f, gconstpointer data)
     g_assert_cmpstr(at(on_hub, 0, "CaCertificates"), ==, "HUB\n");
 
     find(f, "", "h.example:443", "x", BERTH_ENDPOINTS_READ);
-    g_assert_false(berth_endpoints_have_credentials(f->found));
+    g_assert_false(berth_endpoints_have_credentials(f->found, false));
     none = rows(f, true, -1);
     g_assert_null(at(none, 0, "CaCertificates"));
 }
