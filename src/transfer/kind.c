@@ -9,9 +9,10 @@
 #include "transfer/kinds.h"
 
 static const BerthKind *const kinds[] = {
-    &berth_kind_blob,    &berth_kind_export, &berth_kind_import,  &berth_kind_import_blob,
-    &berth_kind_inspect, &berth_kind_list,   &berth_kind_prune,   &berth_kind_pull,
-    &berth_kind_push,    &berth_kind_remove, &berth_kind_resolve, &berth_kind_tag,
+    &berth_kind_blob,        &berth_kind_copy,    &berth_kind_export, &berth_kind_import,
+    &berth_kind_import_blob, &berth_kind_inspect, &berth_kind_list,   &berth_kind_prune,
+    &berth_kind_pull,        &berth_kind_push,    &berth_kind_remove, &berth_kind_resolve,
+    &berth_kind_tag,
 };
 
 const BerthKind *berth_kind_find(const char *name)

@@ -51,3 +51,6 @@ extern const BerthKind berth_kind_import_blob;
 
 /** berth_kind_push: an image of the store to a registry; see push.c for the job. */
 extern const BerthKind berth_kind_push;
+
+/** berth_kind_copy: an image from one registry to another; see copy.c for the job. */
+extern const BerthKind berth_kind_copy;

@@ -184,19 +184,6 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
 
 /* The beginning */
 
-static bool foreign_from_string(const char *word, BerthForeignLayers *foreign, GError **error)
-{
-    static const char *const words[] = { "registry-first", "registry-only", "url-only", "skip",
-                                         NULL };
-
-    for (int i = 0; words[i]; i++)
-        if (g_str_equal(words[i], word)) {
-            *foreign = i;
-            return true;
-        }
-    return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "invalid ForeignLayers '%s'", word);
-}
-
 static bool open_store(Pull *pull, GError **error)
 {
     const Arguments *arguments = pull->arguments;
@@ -217,30 +204,17 @@ static bool open_store(Pull *pull, GError **error)
 static bool make_reader(Pull *pull, GError **error)
 {
     const Arguments *arguments = pull->arguments;
-    BerthReader *reader = g_new0(BerthReader, 1);
-    unsigned connections = 1;
+    const BerthReaderSpec spec = { .event = pull->job->event,
+                                   .store = pull->store,
+                                   .lease = pull->lease,
+                                   .reference = pull->reference,
+                                   .endpoints = arguments->endpoints,
+                                   .foreign_layers = arguments->foreign_layers,
+                                   .foreign_url_hosts = arguments->foreign_url_hosts,
+                                   .max_bandwidth = arguments->max_bandwidth };
 
-    pull->reader = reader;
-    reader->event = pull->job->event;
-    reader->store = pull->store;
-    reader->lease = pull->lease;
-    reader->registry = g_strdup(pull->reference->registry);
-    reader->origin = g_strconcat(pull->reference->registry, "/", pull->reference->repository, NULL);
-    reader->urls = g_new0(BerthRegistrySettings, 1);
-    reader->urls->foreign_url_hosts =
-        arguments->foreign_url_hosts ? g_strdupv(arguments->foreign_url_hosts) : g_new0(char *, 1);
-    if (!foreign_from_string(arguments->foreign_layers, &reader->foreign_layers, error))
-        return false;
-    for (guint i = 0; i < arguments->endpoints->len; i++) {
-        const BerthEndpointRow *row = arguments->endpoints->pdata[i];
-
-        connections = MAX(connections, row->max_connections);
-    }
-    reader->http = berth_http_new(reader->event, arguments->max_bandwidth, connections, error);
-    if (!reader->http)
-        return false;
-    reader->sources = berth_sources_new(reader->http, arguments->endpoints, error);
-    return reader->sources;
+    pull->reader = berth_reader_new(&spec, error);
+    return pull->reader;
 }
 
 static bool set_up(Pull *pull, GError **error)

@@ -31,6 +31,27 @@ typedef struct {
     BerthRegistrySettings *urls; /* owned: only foreign_url_hosts of it are set */
 } BerthReader;
 
+/** BerthReaderSpec: what a job says of where to read from. */
+typedef struct {
+    sd_event *event;
+    BerthStore *store;
+    BerthLease *lease;
+    const BerthReference *reference; /* what the image is called */
+    const GPtrArray *endpoints;      /* (element-type BerthEndpointRow) */
+    const char *foreign_layers;
+    char *const *foreign_url_hosts; /* (nullable) */
+    uint64_t max_bandwidth;         /* bytes a second; 0: no limit */
+} BerthReaderSpec;
+
+/**
+ * berth_reader_new:
+ * @spec: event, store and lease must outlive the reader
+ * @error: BERTH_ERROR_INVALID_ARGS and others
+ *
+ * Returns: (transfer full) (nullable): the reader.
+ */
+BerthReader *berth_reader_new(const BerthReaderSpec *spec, GError **error);
+
 /** berth_reader_free: ends connections; no callback comes any more. @reader: (nullable) */
 void berth_reader_free(BerthReader *reader);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthReader, berth_reader_free)

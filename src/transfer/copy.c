@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The job `copy`: an image from one registry to another. Documents are fetched and verified first,
+ * then each blob is fetched and sent on, as far as the destination lacks it, then the documents are
+ * put, from the leaves to the top. Nothing stays in the store when it has ended well or badly; what
+ * a killed process leaves there goes with the next prune.
+ */
+
+#include "base/error.h"
+#include "transfer/copy-blobs.h"
+#include "transfer/endpoints.h"
+#include "transfer/kinds.h"
+#include "transfer/network.h"
+#include "transfer/push-manifests.h"
+#include "transfer/store-job.h"
+#include "transfer/tree.h"
+
+typedef struct {
+    BerthStoreKeys store;
+    char *source, *destination, *platform;
+    GPtrArray *from, *to; /* (element-type BerthEndpointRow) */
+    char *foreign_layers;
+    GStrv foreign_url_hosts;
+    bool allow_nondistributable;
+    uint32_t max_downloads, max_uploads;
+    uint64_t max_bandwidth;
+    bool all_platforms, referrers;
+} Arguments;
+
+#define KEY(_key, _type, _member)                                                                  \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member)                                                  \
+    }
+#define REQUIRED(_key, _type, _member)                                                             \
+    {                                                                                              \
+        _key, _type, offsetof(Arguments, _member), .required = true                                \
+    }
+#define ENDPOINTS(_key, _member)                                                                   \
+    {                                                                                              \
+        _key, "aa{sv}", offsetof(Arguments, _member),                                              \
+            .required = true, .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow)    \
+    }
+
+static const BerthOption keys[] = {
+    BERTH_STORE_KEYS,
+    REQUIRED("Source", "s", source),
+    REQUIRED("Destination", "s", destination),
+    KEY("Platform", "s", platform),
+    ENDPOINTS("From", from),
+    ENDPOINTS("To", to),
+    REQUIRED("ForeignLayers", "s", foreign_layers),
+    KEY("ForeignUrlHosts", "as", foreign_url_hosts),
+    KEY("AllowNondistributable", "b", allow_nondistributable),
+    REQUIRED("MaxDownloads", "u", max_downloads),
+    REQUIRED("MaxUploads", "u", max_uploads),
+    KEY("MaxBandwidth", "t", max_bandwidth),
+    KEY("AllPlatforms", "b", all_platforms),
+    KEY("Referrers", "b", referrers),
+    { NULL },
+};
+
+/* Everything of one copy. */
+typedef struct {
+    BerthJob *job;
+    const Arguments *arguments;
+    BerthReference *source, *destination;
+    BerthPlatform *platform;
+    BerthStore *store;
+    BerthLease *lease;
+    BerthReader *reader;
+    GPtrArray *sources; /* one BerthSource: the destination */
+    BerthTreeWalk *walk;
+    BerthTree *tree;
+    GPtrArray *documents; /* (element-type BerthDocument) of tree, to be put in this order */
+    BerthCopySpec spec;
+    BerthCopyBlobs *blobs;
+    BerthPutManifests *manifests;
+    GError *error;
+    sd_event_source *end;
+} Copy;
+
+static void discard(Copy *copy)
+{
+    g_autoptr(GArray) digests = g_array_new(FALSE, FALSE, sizeof(BerthDigest));
+
+    for (guint i = 0; copy->tree && i < copy->tree->documents->len; i++) {
+        const BerthDocument *document = copy->tree->documents->pdata[i];
+
+        g_array_append_val(digests, document->digest);
+    }
+    if (copy->blobs) {
+        const GArray *brought = berth_copy_blobs_brought(copy->blobs);
+
+        g_array_append_vals(digests, brought->data, brought->len);
+    }
+    g_clear_pointer(&copy->lease, berth_lease_free);
+    if (copy->store)
+        berth_store_discard(copy->store, digests);
+}
+
+static void copy_free(Copy *copy)
+{
+    sd_event_source_disable_unref(copy->end);
+    berth_put_manifests_free(copy->manifests);
+    berth_tree_walk_cancel(copy->walk);
+    discard(copy);
+    berth_copy_blobs_free(copy->blobs);
+    if (copy->documents)
+        g_ptr_array_unref(copy->documents);
+    berth_tree_free(copy->tree);
+    if (copy->sources)
+        g_ptr_array_unref(copy->sources);
+    berth_reader_free(copy->reader);
+    berth_store_free(copy->store);
+    berth_platform_free(copy->platform);
+    berth_reference_free(copy->source);
+    berth_reference_free(copy->destination);
+    g_free(copy);
+}
+
+static int on_end(sd_event_source *source, void *userdata)
+{
+    Copy *copy = userdata;
+    BerthJob *job = copy->job;
+    g_autoptr(GError) error = g_steal_pointer(&copy->error);
+
+    copy_free(copy);
+    berth_job_finish(job, error);
+    return 0;
+}
+
+/* What called this still works with what is freed: that waits for the event loop. */
+static void finish(Copy *copy, const GError *error)
+{
+    int r;
+
+    if (copy->end)
+        return; /* several can fail before the loop gets there; the first counts */
+    copy->error = error ? g_error_copy(error) : NULL;
+    r = sd_event_add_defer(copy->job->event, &copy->end, on_end, copy);
+    g_assert(r >= 0); /* fails without memory only */
+}
+
+/* The end */
+
+static const BerthDocument *top_of(const Copy *copy)
+{
+    return copy->documents->pdata[copy->documents->len - 1];
+}
+
+static void on_manifests(const GError *error, void *userdata)
+{
+    Copy *copy = userdata;
+    g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
+
+    if (!failure)
+        (void)berth_store_job_told(sd_bus_message_append(copy->job->result, "{sv}", "Digest", "s",
+                                                         top_of(copy)->digest.text),
+                                   &failure);
+    finish(copy, failure);
+}
+
+static void on_blobs(const GError *error, void *userdata)
+{
+    Copy *copy = userdata;
+
+    if (error)
+        finish(copy, error);
+    else
+        copy->manifests = berth_put_manifests(copy->spec.client, copy->documents,
+                                              copy->destination->tag, on_manifests, copy);
+}
+
+static void begin_blobs(Copy *copy)
+{
+    const Arguments *arguments = copy->arguments;
+    const BerthSource *to = copy->sources->pdata[0];
+
+    copy->spec = (BerthCopySpec){ .reader = copy->reader,
+                                  .from = copy->source->repository,
+                                  .client = to->client,
+                                  .registry = copy->destination->registry,
+                                  .nondistributable = arguments->allow_nondistributable,
+                                  .progress = copy->job->progress,
+                                  .parallel = MAX(
+                                      MIN(arguments->max_downloads, arguments->max_uploads), 1) };
+    copy->blobs = berth_copy_blobs_new(&copy->spec, on_blobs, copy);
+    for (guint i = 0; i < copy->tree->manifests->len; i++) {
+        const BerthDocument *document = copy->tree->manifests->pdata[i];
+
+        berth_copy_blobs_add(copy->blobs, document->manifest);
+    }
+    berth_copy_blobs_begin(copy->blobs);
+}
+
+/* Layers that may not be redistributed */
+
+static const BerthDescriptor *find_nondistributable(const Copy *copy)
+{
+    for (guint i = 0; i < copy->tree->manifests->len; i++) {
+        const BerthDocument *document = copy->tree->manifests->pdata[i];
+
+        for (guint j = 0; j < document->manifest->layers->len; j++) {
+            const BerthDescriptor *layer = document->manifest->layers->pdata[j];
+
+            if (berth_media_type_is_nondistributable(layer->type))
+                return layer;
+        }
+    }
+    return NULL;
+}
+
+static void on_answer(bool yes, void *userdata)
+{
+    Copy *copy = userdata;
+    g_autoptr(GError) error = NULL;
+
+    if (yes) {
+        begin_blobs(copy);
+        return;
+    }
+    (void)berth_set_error(&error, BERTH_ERROR_NONDISTRIBUTABLE_REFUSED,
+                          "the image has layers that may not be redistributed, and pushing them to "
+                          "%s was not authorized; nothing was pushed",
+                          copy->destination->registry);
+    finish(copy, error);
+}
+
+/* Documents */
+
+/* Each after those that it names: fetched they were the other way round. */
+static void order_documents(Copy *copy)
+{
+    copy->documents = g_ptr_array_new();
+    if (copy->platform)
+        g_ptr_array_add(copy->documents, copy->tree->manifests->pdata[0]);
+    for (guint i = copy->tree->documents->len; !copy->platform && i-- > 0;)
+        g_ptr_array_add(copy->documents, copy->tree->documents->pdata[i]);
+}
+
+static bool check_digest(const Copy *copy, GError **error)
+{
+    return !copy->destination->has_digest ||
+           berth_digest_equal(&copy->destination->digest, &top_of(copy)->digest) ||
+           berth_set_error(error, BERTH_ERROR_INVALID_REFERENCE,
+                           "the image is %s, so it cannot be copied to %s; leave the digest out",
+                           top_of(copy)->digest.text, copy->arguments->destination);
+}
+
+static bool begin_or_ask(Copy *copy, GError **error)
+{
+    const BerthDescriptor *layer =
+        copy->arguments->allow_nondistributable ? find_nondistributable(copy) : NULL;
+
+    if (layer)
+        return berth_job_ask(copy->job, "push-nondistributable", &layer->digest,
+                             copy->arguments->destination, on_answer, copy, error);
+    begin_blobs(copy);
+    return true;
+}
+
+static void on_tree(BerthTree *tree, const GError *error, void *userdata)
+{
+    Copy *copy = userdata;
+    g_autoptr(GError) failure = NULL;
+
+    copy->walk = NULL;
+    if (!tree) {
+        finish(copy, error);
+        return;
+    }
+    copy->tree = tree;
+    order_documents(copy);
+    if (!check_digest(copy, &failure) || !begin_or_ask(copy, &failure))
+        finish(copy, failure);
+}
+
+/* The beginning */
+
+static bool connect_both(Copy *copy, GError **error)
+{
+    const Arguments *arguments = copy->arguments;
+    const BerthReaderSpec spec = { .event = copy->job->event,
+                                   .store = copy->store,
+                                   .lease = copy->lease,
+                                   .reference = copy->source,
+                                   .endpoints = arguments->from,
+                                   .foreign_layers = arguments->foreign_layers,
+                                   .foreign_url_hosts = arguments->foreign_url_hosts,
+                                   .max_bandwidth = arguments->max_bandwidth };
+
+    if (arguments->to->len != 1)
+        return berth_set_error(error, BERTH_ERROR_INVALID_ARGS, "one place to copy to is needed");
+    copy->reader = berth_reader_new(&spec, error);
+    if (!copy->reader)
+        return false;
+    copy->sources = berth_sources_new(copy->reader->http, arguments->to, error);
+    return copy->sources;
+}
+
+static bool set_up(Copy *copy, GError **error)
+{
+    Arguments *arguments = copy->job->arguments;
+    bool named = arguments->platform && *arguments->platform;
+
+    copy->source = berth_reference_parse(arguments->source, error);
+    if (!copy->source)
+        return false;
+    copy->destination = berth_reference_parse(arguments->destination, error);
+    if (!copy->destination)
+        return false;
+    if (!arguments->all_platforms) {
+        copy->platform =
+            named ? berth_platform_parse(arguments->platform, error) : berth_platform_host(error);
+        if (!copy->platform)
+            return false;
+    }
+    copy->store = berth_store_job_open(&arguments->store, error);
+    if (!copy->store)
+        return false;
+    copy->lease = berth_store_lease(copy->store, error);
+    return copy->lease && connect_both(copy, error);
+}
+
+static void begin(BerthJob *job)
+{
+    Copy *copy = g_new0(Copy, 1);
+    g_autoptr(GError) error = NULL;
+    BerthTreeWish wish;
+
+    copy->job = job;
+    copy->arguments = job->arguments;
+    if (!set_up(copy, &error)) {
+        finish(copy, error);
+        return;
+    }
+    wish = (BerthTreeWish){ .target = berth_reference_target(copy->source),
+                            .platform = copy->platform,
+                            .insist = copy->arguments->platform && *copy->arguments->platform };
+    copy->walk = berth_tree_walk(copy->reader, &wish, on_tree, copy);
+}
+
+const BerthKind berth_kind_copy = {
+    .name = "copy",
+    .class = BERTH_CLASS_NETWORK,
+    .keys = keys,
+    .size = sizeof(Arguments),
+    .prepare = berth_network_prepare,
+    .begin = begin,
+};
