@@ -22,6 +22,7 @@ from .curl import CurlTestCase
 from .fakeimages import Fail, FakeImages
 from .fakestore import FakeStoreTestCase, digest, memfd
 from .forward import ForwardProxy
+from .hosts import use_hosts
 from .images import Blob, FileLayer, Image, Index, Layer, NONDISTRIBUTABLE, write_layout
 from .instance import Instance
 from .leftovers import (inside_vault, look_into_vault, mounts_below, namespace_references,
@@ -48,5 +49,5 @@ __all__ = [
     'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'contents', 'digest',
     'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
     'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
-    'skopeo_push', 'syscalls', 'take_fds', 'vardict', 'write_layout',
+    'skopeo_push', 'syscalls', 'take_fds', 'use_hosts', 'vardict', 'write_layout',
 ]

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Settings of networks: names are resolved by a worker, and what it may then mean.
 
-The module has a mount namespace of its own, in which /etc/hosts says where the names lead.
+The names lead where use_hosts() says.
 """
 
 import os
-import tempfile
 import unittest
 
-from berthtest import ALICE, InstanceTestCase, IF_REGISTRIES, ROOT_PATH, syscalls
+from berthtest import ALICE, IF_REGISTRIES, InstanceTestCase, ROOT_PATH, use_hosts
 
 HOSTS = '''127.0.0.1 localhost
 10.1.2.3 in.example
@@ -26,8 +25,6 @@ fd00::1 six.example
 10.1.2.3 named.example
 '''
 
-FILES = {'hosts': HOSTS, 'host.conf': 'multi on\n', 'nsswitch.conf': 'hosts: files\n'}
-
 REGISTRIES = '''[registry 10.1.0.0/16]
 AllowNondistributable=yes
 Insecure=yes
@@ -44,16 +41,7 @@ Location=in.example:5000/x
 
 
 def setUpModule():
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount(None, '/', None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
-        for name, text in FILES.items():
-            path = os.path.join(directory, name)
-            with open(path, 'w', encoding='ascii') as file:
-                file.write(text)
-            os.chmod(path, 0o644)
-            syscalls.mount(path, f'/etc/{name}', None, syscalls.MS_BIND)
+    use_hosts(HOSTS)
 
 
 def workers(instance):

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What settings of registries do to pulls: where they go, whom they trust, who they say they are.
 
-The module has a mount namespace of its own, in which /etc/hosts says where names lead.
+The names that are pulled from lead where use_hosts() says.
 """
 
 import base64
 import json
 import os
 import shutil
-import tempfile
 import unittest
 
 from berthtest import (ALICE, CA, ForwardProxy, IF_IMAGES, IF_TRANSFER, Image, InstanceTestCase, Layer,
-                       ROOT_PATH, Registry, syscalls, vardict)
+                       ROOT_PATH, Registry, use_hosts, vardict)
 
 HOSTS = '''127.0.0.1 localhost here.example
 127.0.0.1 half.example
@@ -24,17 +23,7 @@ SECRET = 'hunter2'
 
 
 def setUpModule():
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount(None, '/', None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)
-        for name, text in (('hosts', HOSTS), ('host.conf', 'multi on\n'),
-                           ('nsswitch.conf', 'hosts: files\n')):
-            path = os.path.join(directory, name)
-            with open(path, 'w', encoding='ascii') as file:
-                file.write(text)
-            os.chmod(path, 0o644)
-            syscalls.mount(path, f'/etc/{name}', None, syscalls.MS_BIND)
+    use_hosts(HOSTS)
 
 
 class TransferTestCase(InstanceTestCase):
