@@ -30,6 +30,7 @@ typedef struct {
     bool all_platforms;
     BerthForeignLayers foreign_layers;
     uint64_t max_bandwidth; /* bytes a second, 0: no limit */
+    bool referrers;
     BerthEndpoints *endpoints;
     bool machine_credentials;
     int credentials; /* the caller's, or -1 */
@@ -41,6 +42,7 @@ typedef struct {
     bool all_platforms;
     int credentials;
     uint64_t max_bandwidth;
+    bool referrers;
 
     int wanted_foreign_layers; /* a BerthForeignLayers, -1: as the settings say */
     BerthEndpointsFind *find;  /* under way */
@@ -54,6 +56,7 @@ static const BerthOption options[] = {
     { "Credentials", "h", offsetof(Arguments, credentials) },
     { "ForeignLayers", "s", offsetof(Arguments, foreign_layers) },
     { "MaxBandwidth", "t", offsetof(Arguments, max_bandwidth) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
     { NULL },
 };
 
@@ -189,12 +192,12 @@ static bool fill(const BerthTransfer *transfer, const BerthSettings *settings, s
     const BerthEndpointsCredentials credentials = { pull->machine_credentials, pull->credentials };
     const BerthRegistrySettings *registry = berth_endpoints_settings(pull->endpoints);
     g_autofree char *reference = berth_transfer_reference(transfer);
-    int r = sd_bus_message_append(job, "{sv}{sv}{sv}{sv}{sv}{sv}", "Reference", "s", reference,
-                                  "Platform", "s", pull->platform, "AllPlatforms", "b",
-                                  (int)pull->all_platforms, "ForeignLayers", "s",
-                                  foreign_words()[pull->foreign_layers], "MaxDownloads", "u",
-                                  settings->max_downloads_per_transfer, "MaxBandwidth", "t",
-                                  smaller(pull->max_bandwidth, settings->max_bandwidth));
+    int r = sd_bus_message_append(
+        job, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Referrers", "b", (int)pull->referrers, "Reference",
+        "s", reference, "Platform", "s", pull->platform, "AllPlatforms", "b",
+        (int)pull->all_platforms, "ForeignLayers", "s", foreign_words()[pull->foreign_layers],
+        "MaxDownloads", "u", settings->max_downloads_per_transfer, "MaxBandwidth", "t",
+        smaller(pull->max_bandwidth, settings->max_bandwidth));
 
     if (r >= 0)
         r = berth_entry_strv(job, "ForeignUrlHosts", registry->foreign_url_hosts);
@@ -229,6 +232,7 @@ static Job *new_job(BerthCall *call, BerthForeignLayers foreign_layers)
                   .all_platforms = arguments->all_platforms,
                   .foreign_layers = foreign_layers,
                   .max_bandwidth = arguments->max_bandwidth,
+                  .referrers = arguments->referrers,
                   .endpoints = g_steal_pointer(&arguments->endpoints),
                   .machine_credentials =
                       berth_call_is_granted(call, &request, "use-machine-credentials"),

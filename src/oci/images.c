@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "base/reference.h"
-#include "oci/descriptor.h"
+#include "oci/image-entry.h"
 #include "oci/index-file.h"
 #include "oci/reach.h"
 #include "oci/store-internal.h"
@@ -22,101 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 
-#define ANNOTATION_INDEX    "org.berthd.index.digest"
-#define ANNOTATION_PLATFORM "org.berthd.platform"
-#define ANNOTATION_PULLED   "org.berthd.pulled"
-#define ANNOTATION_TOTAL    "org.berthd.total"
-#define ANNOTATION_OWNERS   "org.berthd.owners"
-
-#define OWNERS_MAX          256
-#define PARTS_MAX           65536 /* blobs of one image that are counted */
-
-void berth_image_free(BerthImage *image)
-{
-    if (!image)
-        return;
-    g_free(image->reference);
-    g_free(image->media_type);
-    g_free(image->platform);
-    g_free(image->index_digest);
-    g_clear_pointer(&image->owners, g_array_unref);
-    g_free(image);
-}
-
-static bool has_owner(const GArray *owners, uid_t uid)
-{
-    for (guint i = 0; i < owners->len; i++)
-        if (g_array_index(owners, uid_t, i) == uid)
-            return true;
-    return false;
-}
-
-bool berth_image_owned_by(const BerthImage *image, uid_t uid)
-{
-    return uid == 0 || has_owner(image->owners, uid);
-}
-
-/* An entry's annotation, or NULL. */
-static const char *annotation(const json_t *entry, const char *key)
-{
-    return json_string_value(json_object_get(json_object_get(entry, "annotations"), key));
-}
-
-static uint64_t number(const json_t *entry, const char *key)
-{
-    const char *text = annotation(entry, key);
-    guint64 value;
-
-    return text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &value, NULL) ? value : 0;
-}
-
-static GArray *read_owners(const json_t *entry)
-{
-    GArray *owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
-    const char *text = annotation(entry, ANNOTATION_OWNERS);
-    g_auto(GStrv) words = g_strsplit(text ? text : "", " ", OWNERS_MAX + 1);
-
-    for (char **word = words; *word && owners->len < OWNERS_MAX; word++) {
-        guint64 value;
-        uid_t uid;
-
-        if (!g_ascii_string_to_unsigned(*word, 10, 0, (guint64)(uid_t)-2, &value, NULL))
-            continue;
-        uid = (uid_t)value;
-        if (!has_owner(owners, uid))
-            g_array_append_val(owners, uid);
-    }
-    return owners;
-}
-
-/* Returns NULL for an entry that makes no sense; that is another tool's business. */
-static BerthImage *read_image(const json_t *entry)
-{
-    g_autoptr(BerthDescriptor) descriptor = berth_descriptor_from_json(entry, NULL);
-    const char *platform = annotation(entry, ANNOTATION_PLATFORM);
-    g_autoptr(BerthImage) image = NULL;
-    BerthDigest index;
-
-    if (!descriptor)
-        return NULL;
-    image = g_new0(BerthImage, 1);
-    image->reference = g_strdup(annotation(entry, BERTH_ANNOTATION_NAME));
-    image->digest = descriptor->digest;
-    image->size = descriptor->size;
-    image->media_type = g_steal_pointer(&descriptor->media_type);
-    if (platform)
-        image->platform = g_strdup(platform);
-    else
-        image->platform =
-            descriptor->platform ? berth_platform_to_string(descriptor->platform) : g_strdup("");
-    if (annotation(entry, ANNOTATION_INDEX) &&
-        berth_digest_parse(annotation(entry, ANNOTATION_INDEX), &index, NULL))
-        image->index_digest = g_strdup(index.text);
-    image->pulled_usec = number(entry, ANNOTATION_PULLED);
-    image->total = number(entry, ANNOTATION_TOTAL);
-    image->owners = read_owners(entry);
-    return g_steal_pointer(&image);
-}
+#define PARTS_MAX 65536 /* blobs of one image that are counted */
 
 /* Finding */
 
@@ -168,7 +74,7 @@ static json_t *first_entry(const BerthIndexFile *file, const GArray *lines, cons
 
         if (!entry)
             return NULL;
-        *found = read_image(entry);
+        *found = berth_image_read(entry);
         if (*found)
             return g_steal_pointer(&entry);
     }
@@ -223,7 +129,7 @@ static GPtrArray *list_in(const BerthIndexFile *file, const char *prefix, GError
 
     while (berth_index_file_next(file, &line)) {
         g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
-        g_autoptr(BerthImage) image = entry ? read_image(entry) : NULL;
+        g_autoptr(BerthImage) image = entry ? berth_image_read(entry) : NULL;
 
         if (!entry)
             return NULL;
@@ -273,49 +179,22 @@ static bool edit(BerthStore *store, PlanFunc plan, void *userdata, GError **erro
     return false;
 }
 
-static void set_annotation(json_t *annotations, const char *key, const char *value)
-{
-    if (value && *value)
-        json_object_set_new(annotations, key, json_string(value));
-}
-
-static char *format_owners(const GArray *owners)
-{
-    GString *text = g_string_new(NULL);
-
-    for (guint i = 0; i < owners->len && i < OWNERS_MAX; i++)
-        g_string_append_printf(text, "%s%u", i > 0 ? " " : "", g_array_index(owners, uid_t, i));
-    return g_string_free(text, FALSE);
-}
-
-/* The entry of @image, with @owners instead of its own. */
-static char *format_image(const BerthImage *image, const GArray *owners)
-{
-    g_autoptr(json_t) entry = json_object();
-    json_t *annotations = json_object();
-    g_autofree char *pulled = g_strdup_printf("%" PRIu64, image->pulled_usec);
-    g_autofree char *total = g_strdup_printf("%" PRIu64, image->total);
-    g_autofree char *uids = format_owners(owners);
-
-    json_object_set_new(entry, "annotations", annotations);
-    json_object_set_new(entry, "mediaType", json_string(image->media_type));
-    json_object_set_new(entry, "digest", json_string(image->digest.text));
-    json_object_set_new(entry, "size", json_integer(image->size));
-    set_annotation(annotations, BERTH_ANNOTATION_NAME, image->reference);
-    set_annotation(annotations, ANNOTATION_PLATFORM, image->platform);
-    set_annotation(annotations, ANNOTATION_INDEX, image->index_digest);
-    set_annotation(annotations, ANNOTATION_PULLED, pulled);
-    if (image->total > 0)
-        set_annotation(annotations, ANNOTATION_TOTAL, total);
-    set_annotation(annotations, ANNOTATION_OWNERS, uids);
-    return berth_index_file_format(entry);
-}
-
 static void add_owners(GArray *owners, const GArray *more)
 {
     for (guint i = 0; i < more->len; i++)
-        if (!has_owner(owners, g_array_index(more, uid_t, i)))
+        if (!berth_owners_have(owners, g_array_index(more, uid_t, i)))
             g_array_append_val(owners, g_array_index(more, uid_t, i));
+}
+
+/* The next line that may be what @image replaces: of its name, or of its digest. */
+static bool next_of(const BerthIndexFile *file, const BerthImage *image, BerthIndexLine *line)
+{
+    g_autofree char *quoted = NULL;
+
+    if (image->reference)
+        return berth_index_file_next_named(file, image->reference, line);
+    quoted = g_strdup_printf("\"%s\"", image->digest.text);
+    return berth_index_file_next_with(file, quoted, line);
 }
 
 static bool plan_name(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
@@ -325,18 +204,21 @@ static bool plan_name(const BerthIndexFile *file, void *userdata, GArray *out, G
     g_autoptr(GArray) owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
     BerthIndexLine line = { 0 };
 
-    while (berth_index_file_next_named(file, image->reference, &line)) {
+    while (next_of(file, image, &line)) {
         g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
-        g_autoptr(BerthImage) before = entry ? read_image(entry) : NULL;
+        g_autoptr(BerthImage) before = entry ? berth_image_read(entry) : NULL;
 
         if (!entry)
             return false;
+        if (!image->reference &&
+            (!before || before->reference || !berth_digest_equal(&before->digest, &image->digest)))
+            continue;
         if (before && berth_digest_equal(&before->digest, &image->digest))
             add_owners(owners, before->owners);
         g_array_append_val(out, line);
     }
     add_owners(owners, image->owners);
-    g_ptr_array_add(in, format_image(image, owners));
+    g_ptr_array_add(in, berth_image_format(image, owners));
     return true;
 }
 
@@ -370,9 +252,46 @@ bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error
 {
     BerthImage counted = *image;
 
-    g_assert(image->reference);
+    g_assert(image->reference || image->subject);
     counted.total = berth_store_total(store, image);
     return edit(store, plan_name, &counted, error);
+}
+
+static bool find_referrers(const BerthIndexFile *file, const BerthDigest *subject,
+                           GPtrArray *images, GError **error)
+{
+    g_autofree char *quoted = g_strdup_printf("\"%s\"", subject->text);
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next_with(file, quoted, &line)) {
+        g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
+        g_autoptr(BerthImage) image = entry ? berth_image_read(entry) : NULL;
+
+        if (!entry)
+            return false;
+        if (image && g_strcmp0(image->subject, subject->text) == 0)
+            g_ptr_array_add(images, g_steal_pointer(&image));
+    }
+    return true;
+}
+
+GPtrArray *berth_store_referrers(BerthStore *store, const BerthDigest *subject, GError **error)
+{
+    for (int strict = 0;; strict++) {
+        g_autoptr(GPtrArray) images =
+            g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
+        g_autoptr(BerthIndexFile) file = berth_index_file_read(store, strict, error);
+        g_autoptr(GError) failure = NULL;
+
+        if (!file)
+            return NULL;
+        if (find_referrers(file, subject, images, &failure))
+            return g_steal_pointer(&images);
+        if (!g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_STORE_CORRUPT) || strict) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return NULL;
+        }
+    }
 }
 
 typedef struct {
@@ -397,7 +316,7 @@ static bool take_place(const BerthIndexFile *file, const Change *change, GArray 
 
     while (berth_index_file_next_named(file, change->reference, &line)) {
         g_autoptr(json_t) entry = berth_index_file_entry(file, &line, error);
-        g_autoptr(BerthImage) before = entry ? read_image(entry) : NULL;
+        g_autoptr(BerthImage) before = entry ? berth_image_read(entry) : NULL;
 
         if (!entry)
             return false;
@@ -453,15 +372,12 @@ bool berth_store_tag(BerthStore *store, const char *image, const BerthDigest *ex
 /* The entry as it is without the owner @uid, or NULL when nobody else owns it. */
 static char *without_owner(json_t *entry, const BerthImage *image, uid_t uid)
 {
-    g_autofree char *uids = NULL;
-
     if (uid == 0 || image->owners->len < 2)
         return NULL;
     for (guint i = 0; i < image->owners->len; i++)
         if (g_array_index(image->owners, uid_t, i) == uid)
             g_array_remove_index(image->owners, i--);
-    uids = format_owners(image->owners);
-    set_annotation(json_object_get(entry, "annotations"), ANNOTATION_OWNERS, uids);
+    berth_image_set_owners(entry, image->owners);
     return berth_index_file_format(entry);
 }
 
@@ -478,7 +394,7 @@ static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out,
     for (guint i = 0; i < lines->len; i++) {
         const BerthIndexLine *line = &g_array_index(lines, BerthIndexLine, i);
         g_autoptr(json_t) entry = berth_index_file_entry(file, line, error);
-        g_autoptr(BerthImage) image = entry ? read_image(entry) : NULL;
+        g_autoptr(BerthImage) image = entry ? berth_image_read(entry) : NULL;
         char *rest;
 
         if (!entry || !is_expected(change, image, error))

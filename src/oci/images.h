@@ -16,6 +16,8 @@ typedef struct {
     char *media_type;     /* of its manifest or index */
     char *platform;       /* `os/arch[/variant]`, "" for an index or when it is not known */
     char *index_digest;   /* (nullable) of the index that it was chosen from */
+    char *subject;        /* (nullable) digest of what it is attached to, with images that have no
+                             name of their own */
     uint64_t pulled_usec; /* when, microseconds since the epoch; 0 when it is not known */
     uint64_t total; /* bytes of all that is in it, each blob once, present or not; 0: unknown */
     GArray *owners; /* (element-type uid_t) who pulled or imported it; the first is the Owner.
@@ -54,7 +56,7 @@ BerthImage *berth_store_find(BerthStore *store, const char *image, GError **erro
 
 /**
  * berth_store_name:
- * @image: with a reference; a total of 0 is counted here
+ * @image: with a reference, or a subject; a total of 0 is counted here
  * @error: BERTH_ERROR_STORE_FULL, BERTH_ERROR_STORE_CORRUPT, BERTH_ERROR_FAILED
  *
  * Gives the image its name: adds its entry to index.json, or replaces the one of the same name;
@@ -93,3 +95,13 @@ bool berth_store_tag(BerthStore *store, const char *image, const BerthDigest *ex
  */
 bool berth_store_unname(BerthStore *store, const char *image, const BerthDigest *expect, uid_t uid,
                         GError **error);
+
+/**
+ * berth_store_referrers:
+ * @subject: of a manifest or index
+ * @error: as of berth_store_list()
+ *
+ * Returns: (transfer full) (element-type BerthImage) (nullable): what the store has that is
+ * attached to @subject: signatures, bills of material and the like.
+ */
+GPtrArray *berth_store_referrers(BerthStore *store, const BerthDigest *subject, GError **error);

@@ -12,6 +12,7 @@
 #include "transfer/kinds.h"
 #include "transfer/network.h"
 #include "transfer/push-manifests.h"
+#include "transfer/referrers.h"
 #include "transfer/store-job.h"
 #include "transfer/tree.h"
 
@@ -72,6 +73,9 @@ typedef struct {
     BerthTreeWalk *walk;
     BerthTree *tree;
     GPtrArray *documents; /* (element-type BerthDocument) of tree, to be put in this order */
+    BerthReferrersWalk *attaching;
+    GPtrArray *attached; /* (nullable) (element-type BerthDocument) what is attached to it */
+    bool put;            /* the image itself is there */
     BerthCopySpec spec;
     BerthCopyBlobs *blobs;
     BerthPutManifests *manifests;
@@ -79,15 +83,23 @@ typedef struct {
     sd_event_source *end;
 } Copy;
 
+static void add_digests(GArray *digests, const GPtrArray *documents)
+{
+    for (guint i = 0; i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
+
+        g_array_append_val(digests, document->digest);
+    }
+}
+
 static void discard(Copy *copy)
 {
     g_autoptr(GArray) digests = g_array_new(FALSE, FALSE, sizeof(BerthDigest));
 
-    for (guint i = 0; copy->tree && i < copy->tree->documents->len; i++) {
-        const BerthDocument *document = copy->tree->documents->pdata[i];
-
-        g_array_append_val(digests, document->digest);
-    }
+    if (copy->tree)
+        add_digests(digests, copy->tree->documents);
+    if (copy->attached)
+        add_digests(digests, copy->attached);
     if (copy->blobs) {
         const GArray *brought = berth_copy_blobs_brought(copy->blobs);
 
@@ -105,6 +117,9 @@ static void copy_free(Copy *copy)
     berth_tree_walk_cancel(copy->walk);
     discard(copy);
     berth_copy_blobs_free(copy->blobs);
+    berth_referrers_walk_cancel(copy->attaching);
+    if (copy->attached)
+        g_ptr_array_unref(copy->attached);
     if (copy->documents)
         g_ptr_array_unref(copy->documents);
     berth_tree_free(copy->tree);
@@ -153,6 +168,13 @@ static void on_manifests(const GError *error, void *userdata)
     Copy *copy = userdata;
     g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
 
+    if (!failure && !copy->put && copy->attached && copy->attached->len > 0) {
+        copy->put = true;
+        berth_put_manifests_free(g_steal_pointer(&copy->manifests));
+        copy->manifests =
+            berth_put_manifests(copy->spec.client, copy->attached, NULL, on_manifests, copy);
+        return;
+    }
     if (!failure)
         (void)berth_store_job_told(sd_bus_message_append(copy->job->result, "{sv}", "Digest", "s",
                                                          top_of(copy)->digest.text),
@@ -171,6 +193,16 @@ static void on_blobs(const GError *error, void *userdata)
                                               copy->destination->tag, on_manifests, copy);
 }
 
+static void add_blobs(Copy *copy, const GPtrArray *documents)
+{
+    for (guint i = 0; i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
+
+        if (document->manifest)
+            berth_copy_blobs_add(copy->blobs, document->manifest);
+    }
+}
+
 static void begin_blobs(Copy *copy)
 {
     const Arguments *arguments = copy->arguments;
@@ -185,11 +217,9 @@ static void begin_blobs(Copy *copy)
                                   .parallel = MAX(
                                       MIN(arguments->max_downloads, arguments->max_uploads), 1) };
     copy->blobs = berth_copy_blobs_new(&copy->spec, on_blobs, copy);
-    for (guint i = 0; i < copy->tree->manifests->len; i++) {
-        const BerthDocument *document = copy->tree->manifests->pdata[i];
-
-        berth_copy_blobs_add(copy->blobs, document->manifest);
-    }
+    add_blobs(copy, copy->tree->manifests);
+    if (copy->attached)
+        add_blobs(copy, copy->attached);
     berth_copy_blobs_begin(copy->blobs);
 }
 
@@ -259,6 +289,21 @@ static bool begin_or_ask(Copy *copy, GError **error)
     return true;
 }
 
+static void on_attached(GPtrArray *documents, const GError *error, void *userdata)
+{
+    Copy *copy = userdata;
+    g_autoptr(GError) failure = NULL;
+
+    copy->attaching = NULL;
+    if (!documents) {
+        finish(copy, error);
+        return;
+    }
+    copy->attached = documents;
+    if (!begin_or_ask(copy, &failure))
+        finish(copy, failure);
+}
+
 static void on_tree(BerthTree *tree, const GError *error, void *userdata)
 {
     Copy *copy = userdata;
@@ -271,7 +316,11 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
     }
     copy->tree = tree;
     order_documents(copy);
-    if (!check_digest(copy, &failure) || !begin_or_ask(copy, &failure))
+    if (!check_digest(copy, &failure))
+        finish(copy, failure);
+    else if (copy->arguments->referrers)
+        copy->attaching = berth_referrers_walk(copy->reader, copy->documents, on_attached, copy);
+    else if (!begin_or_ask(copy, &failure))
         finish(copy, failure);
 }
 

@@ -13,6 +13,7 @@
 #include "transfer/config.h"
 #include "transfer/endpoints.h"
 #include "transfer/network.h"
+#include "transfer/referrers.h"
 #include "transfer/tree.h"
 
 #include <fcntl.h>
@@ -29,6 +30,7 @@ typedef struct {
     GStrv foreign_url_hosts;
     uint32_t max_downloads;
     uint64_t max_bandwidth;
+    bool referrers;
     bool not_durable;
 } Arguments;
 
@@ -54,6 +56,7 @@ static const BerthOption keys[] = {
     KEY("ForeignUrlHosts", "as", foreign_url_hosts),
     REQUIRED("MaxDownloads", "u", max_downloads),
     KEY("MaxBandwidth", "t", max_bandwidth),
+    KEY("Referrers", "b", referrers),
     KEY("NotDurable", "b", not_durable),
     { NULL },
 };
@@ -69,6 +72,8 @@ typedef struct {
     BerthReader *reader;
     BerthTreeWalk *walk;
     BerthTree *tree;
+    BerthReferrersWalk *attaching;
+    GPtrArray *attached; /* (nullable) (element-type BerthDocument) what is attached to it */
     BerthBlobs *blobs;
     GError *error;
     sd_event_source *end;
@@ -80,6 +85,9 @@ static void pull_free(Pull *pull)
     berth_blobs_free(pull->blobs);
     berth_tree_walk_cancel(pull->walk);
     berth_tree_free(pull->tree);
+    berth_referrers_walk_cancel(pull->attaching);
+    if (pull->attached)
+        g_ptr_array_unref(pull->attached);
     berth_reader_free(pull->reader);
     berth_lease_free(pull->lease);
     berth_store_free(pull->store);
@@ -113,53 +121,107 @@ static void finish(Pull *pull, const GError *error)
 
 /* The end */
 
-/* What the store's index shall say of the image: the one manifest, or the index with all of them.
- */
-static BerthImage *describe(const Pull *pull)
+static BerthImage *describe(const Pull *pull, const BerthDocument *document)
 {
-    const BerthDocument *top = pull->tree->documents->pdata[0];
-    bool all = pull->arguments->all_platforms;
-    const BerthDocument *document = all ? top : pull->tree->manifests->pdata[0];
     BerthImage *image = g_new0(BerthImage, 1);
     const uid_t uid = pull->arguments->uid;
-    g_autoptr(BerthPlatform) platform = NULL;
 
-    image->reference = berth_reference_to_string(pull->reference);
     image->digest = document->digest;
     image->size = (int64_t)g_bytes_get_size(document->raw);
     image->media_type = g_strdup(berth_media_type_to_string(document->type));
     image->pulled_usec = (uint64_t)g_get_real_time();
+    image->platform = g_strdup("");
     image->owners = g_array_new(FALSE, FALSE, sizeof(uid_t));
     g_array_append_val(image->owners, uid);
+    return image;
+}
+
+/* What the store's index shall say of the image: the one manifest, or the index with all of them.
+ */
+static BerthImage *describe_image(const Pull *pull)
+{
+    const BerthDocument *top = pull->tree->documents->pdata[0];
+    const BerthDocument *document =
+        pull->arguments->all_platforms ? top : pull->tree->manifests->pdata[0];
+    BerthImage *image = describe(pull, document);
+    g_autoptr(BerthPlatform) platform = NULL;
+
+    image->reference = berth_reference_to_string(pull->reference);
     if (document != top)
         image->index_digest = g_strdup(top->digest.text);
-    if (document->manifest && !pull->tree->platform) {
+    if (document->manifest && !pull->tree->platform)
         platform = berth_config_platform(pull->store, document->manifest);
-        image->platform = platform ? berth_platform_to_string(platform) : g_strdup("");
-    } else {
-        image->platform = g_strdup(pull->tree->platform ? pull->tree->platform : "");
+    if (platform || pull->tree->platform) {
+        g_free(image->platform);
+        image->platform =
+            platform ? berth_platform_to_string(platform) : g_strdup(pull->tree->platform);
     }
     return image;
+}
+
+/* What is attached to an image has no name, but says what it is attached to. */
+static bool name_attached(const Pull *pull, GError **error)
+{
+    for (guint i = 0; pull->attached && i < pull->attached->len; i++) {
+        const BerthDocument *document = pull->attached->pdata[i];
+        g_autoptr(BerthImage) image = describe(pull, document);
+
+        image->subject = g_strdup(berth_document_subject(document)->digest.text);
+        if (!berth_store_name(pull->store, image, error))
+            return false;
+    }
+    return true;
 }
 
 static void on_blobs(const GError *error, void *userdata)
 {
     Pull *pull = userdata;
     g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
-    BerthImage *image = NULL;
+    g_autoptr(BerthImage) image = NULL;
     int r = 0;
 
     if (!failure) {
-        image = describe(pull);
-        (void)berth_store_name(pull->store, image, &failure);
+        image = describe_image(pull);
+        (void)(name_attached(pull, &failure) && berth_store_name(pull->store, image, &failure));
     }
     if (!failure)
         r = sd_bus_message_append(pull->job->result, "{sv}", "Digest", "s", image->digest.text);
     if (r < 0)
         (void)berth_set_error_errno(&failure, BERTH_ERROR_FAILED, -r, "cannot write the result");
-    if (image)
-        berth_image_free(image);
     finish(pull, failure);
+}
+
+static void add_blobs(Pull *pull, const GPtrArray *documents)
+{
+    for (guint i = 0; i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
+
+        if (document->manifest)
+            berth_blobs_add(pull->blobs, document->manifest);
+    }
+}
+
+static void begin_blobs(Pull *pull)
+{
+    pull->blobs = berth_blobs_new(pull->reader, pull->job->progress,
+                                  MAX(pull->arguments->max_downloads, 1), on_blobs, pull);
+    add_blobs(pull, pull->tree->manifests);
+    if (pull->attached)
+        add_blobs(pull, pull->attached);
+    berth_blobs_begin(pull->blobs);
+}
+
+static void on_attached(GPtrArray *documents, const GError *error, void *userdata)
+{
+    Pull *pull = userdata;
+
+    pull->attaching = NULL;
+    if (!documents) {
+        finish(pull, error);
+        return;
+    }
+    pull->attached = documents;
+    begin_blobs(pull);
 }
 
 static void on_tree(BerthTree *tree, const GError *error, void *userdata)
@@ -172,14 +234,10 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
         return;
     }
     pull->tree = tree;
-    pull->blobs = berth_blobs_new(pull->reader, pull->job->progress,
-                                  MAX(pull->arguments->max_downloads, 1), on_blobs, pull);
-    for (guint i = 0; i < tree->manifests->len; i++) {
-        const BerthDocument *document = tree->manifests->pdata[i];
-
-        berth_blobs_add(pull->blobs, document->manifest);
-    }
-    berth_blobs_begin(pull->blobs);
+    if (pull->arguments->referrers)
+        pull->attaching = berth_referrers_walk(pull->reader, tree->documents, on_attached, pull);
+    else
+        begin_blobs(pull);
 }
 
 /* The beginning */

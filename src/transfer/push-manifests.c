@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "transfer/referrers.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -39,11 +40,6 @@ static void put_next(BerthPutManifests *puts);
 static const BerthDocument *present(const BerthPutManifests *puts)
 {
     return puts->documents->pdata[puts->next - 1];
-}
-
-static const BerthDescriptor *subject_of(const BerthDocument *document)
-{
-    return document->manifest ? document->manifest->subject : document->index->subject;
 }
 
 /* Referrers in a tag */
@@ -124,7 +120,7 @@ static void on_list(const GPtrArray *pages, bool api, const GError *error, void 
     BerthPutManifests *puts = userdata;
     const BerthDocument *document = present(puts);
     const char *type = berth_media_type_to_string(BERTH_MEDIA_OCI_INDEX);
-    g_autofree char *tag = fallback_tag(&subject_of(document)->digest);
+    g_autofree char *tag = fallback_tag(&berth_document_subject(document)->digest);
     g_autoptr(json_t) root = NULL;
     g_autoptr(GBytes) bytes = NULL;
     json_t *list;
@@ -154,7 +150,7 @@ static void on_list(const GPtrArray *pages, bool api, const GError *error, void 
 static void on_put(bool knows_subject, const GError *error, void *userdata)
 {
     BerthPutManifests *puts = userdata;
-    const BerthDescriptor *subject = subject_of(present(puts));
+    const BerthDescriptor *subject = berth_document_subject(present(puts));
 
     puts->request = NULL;
     if (error)

@@ -64,6 +64,9 @@ typedef struct {
     GPtrArray *sources; /* one BerthSource */
     BerthParts *parts;
     const BerthDocument *top; /* of parts */
+    GPtrArray *documents;     /* (element-type BerthDocument) of parts: of the image itself */
+    GPtrArray *attached;      /* (element-type BerthDocument) of parts: what is attached to it */
+    bool put;                 /* the image itself is there */
     BerthUploadsSpec spec;
     BerthUploads *uploads;
     BerthPutManifests *manifests;
@@ -76,6 +79,10 @@ static void push_free(Push *push)
     sd_event_source_disable_unref(push->end);
     berth_put_manifests_free(push->manifests);
     berth_uploads_free(push->uploads);
+    if (push->documents)
+        g_ptr_array_unref(push->documents);
+    if (push->attached)
+        g_ptr_array_unref(push->attached);
     berth_parts_free(push->parts);
     if (push->sources)
         g_ptr_array_unref(push->sources);
@@ -114,8 +121,16 @@ static void finish(Push *push, const GError *error)
 static void on_manifests(const GError *error, void *userdata)
 {
     Push *push = userdata;
+    const BerthSource *source = push->sources->pdata[0];
     g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
 
+    if (!failure && !push->put && push->attached->len > 0) {
+        push->put = true;
+        berth_put_manifests_free(g_steal_pointer(&push->manifests));
+        push->manifests =
+            berth_put_manifests(source->client, push->attached, NULL, on_manifests, push);
+        return;
+    }
     if (!failure)
         (void)berth_store_job_told(
             sd_bus_message_append(push->job->result, "{sv}", "Digest", "s", push->top->digest.text),
@@ -132,8 +147,8 @@ static void on_uploads(const GError *error, void *userdata)
         finish(push, error);
         return;
     }
-    push->manifests = berth_put_manifests(source->client, push->parts->documents,
-                                          push->reference->tag, on_manifests, push);
+    push->manifests = berth_put_manifests(source->client, push->documents, push->reference->tag,
+                                          on_manifests, push);
 }
 
 static void begin_uploads(Push *push)
@@ -197,6 +212,41 @@ static void on_answer(bool yes, void *userdata)
 
 /* The beginning */
 
+/* What is attached to the document at @index of parts, and to what that brings with it. */
+static bool add_attached_to(Push *push, guint index, GError **error)
+{
+    const BerthDocument *document = push->parts->documents->pdata[index];
+    g_autoptr(GPtrArray) images = berth_store_referrers(push->store, &document->digest, error);
+
+    for (guint i = 0; images && i < images->len; i++) {
+        const BerthImage *image = images->pdata[i];
+
+        if (!push->arguments->authorized &&
+            !berth_image_owned_by(image, push->arguments->store.uid))
+            continue;
+        if (!berth_lease_add(push->lease, &image->digest, error) ||
+            !berth_parts_add(push->parts, push->store, &image->digest, image->media_type, error))
+            return false;
+    }
+    return images;
+}
+
+/* Divides the documents into those of the image and those that are attached to it. */
+static bool add_attached(Push *push, GError **error)
+{
+    GPtrArray *documents = push->parts->documents;
+    guint own = documents->len;
+
+    push->documents = g_ptr_array_new();
+    push->attached = g_ptr_array_new();
+    for (guint i = 0; push->arguments->referrers && i < documents->len; i++)
+        if (!add_attached_to(push, i, error))
+            return false;
+    for (guint i = 0; i < documents->len; i++)
+        g_ptr_array_add(i < own ? push->documents : push->attached, documents->pdata[i]);
+    return true;
+}
+
 /* The document to push: what the image is, one platform of it, or the index it was chosen from. */
 static bool choose(Push *push, const BerthImage *image, GError **error)
 {
@@ -234,7 +284,7 @@ static bool choose(Push *push, const BerthImage *image, GError **error)
     }
     push->parts = berth_parts_new();
     push->top = berth_parts_add(push->parts, push->store, &digest, media_type, error);
-    return push->top;
+    return push->top && add_attached(push, error);
 }
 
 static bool check_digest(const Push *push, GError **error)
