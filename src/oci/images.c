@@ -381,11 +381,59 @@ static char *without_owner(json_t *entry, const BerthImage *image, uid_t uid)
     return berth_index_file_format(entry);
 }
 
+static int compare_lines(const void *a, const void *b)
+{
+    const BerthIndexLine *one = a, *other = b;
+
+    return (one->begin > other->begin) - (one->begin < other->begin);
+}
+
+static bool is_out(const GArray *out, const BerthIndexLine *line)
+{
+    for (guint i = 0; i < out->len; i++)
+        if (g_array_index(out, BerthIndexLine, i).begin == line->begin)
+            return true;
+    return false;
+}
+
+/*
+ * When the last entry that means @digest goes, what is attached to it goes with it: nobody could
+ * name that. @gone gets the digests of those, since something can be attached to them in turn.
+ */
+static bool drop_attached(const BerthIndexFile *file, const char *digest, GArray *out,
+                          GPtrArray *gone, GError **error)
+{
+    g_autoptr(GArray) attached = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+    g_autoptr(GPtrArray) digests = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *quoted = g_strdup_printf("\"%s\"", digest);
+    BerthIndexLine line = { 0 };
+
+    while (berth_index_file_next_with(file, quoted, &line)) {
+        g_autoptr(json_t) entry =
+            is_out(out, &line) ? NULL : berth_index_file_entry(file, &line, error);
+        g_autoptr(BerthImage) image = entry ? berth_image_read(entry) : NULL;
+
+        if (is_out(out, &line))
+            continue;
+        if (!entry)
+            return false;
+        if (!image || image->reference || g_strcmp0(image->subject, digest) != 0)
+            return true; /* another entry means it still */
+        g_array_append_val(attached, line);
+        g_ptr_array_add(digests, g_strdup(image->digest.text));
+    }
+    g_array_append_vals(out, attached->data, attached->len);
+    for (guint i = 0; i < digests->len; i++)
+        g_ptr_array_add(gone, g_strdup(digests->pdata[i]));
+    return true;
+}
+
 static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
                         GError **error)
 {
     const Change *change = userdata;
     g_autoptr(GArray) lines = g_array_new(FALSE, FALSE, sizeof(BerthIndexLine));
+    g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
 
     if (!find_lines(file, change->image, lines, error))
         return false;
@@ -405,12 +453,20 @@ static bool plan_unname(const BerthIndexFile *file, void *userdata, GArray *out,
         rest = image ? without_owner(entry, image, change->uid) : NULL;
         if (rest)
             g_ptr_array_add(in, rest);
+        else if (image)
+            g_ptr_array_add(gone, g_strdup(image->digest.text));
+        if (!rest && image && image->index_digest)
+            g_ptr_array_add(gone, g_strdup(image->index_digest));
     }
     if (out->len == 0) {
         g_autofree char *quoted = berth_quote(change->image);
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "image '%s' belongs to somebody else", quoted);
     }
+    for (guint i = 0; i < gone->len; i++)
+        if (!drop_attached(file, gone->pdata[i], out, gone, error))
+            return false;
+    g_array_sort(out, compare_lines);
     return true;
 }
 
