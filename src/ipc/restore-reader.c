@@ -198,7 +198,7 @@ GByteArray *berth_restore_reader_text(BerthRestoreReader *reader, size_t most, G
     }
     while (true) {
         const void *data;
-        uint64_t offset;
+        uint64_t offset = 0; /* gcc does not see that it is set with a length */
         size_t length;
 
         if (!berth_restore_reader_block(reader, &data, &length, &offset, error))
