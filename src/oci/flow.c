@@ -446,6 +446,7 @@ void berth_flow_finish(BerthFlow *flow)
 {
     berth_threads_lock(flow->pool);
     flow->finishing = true;
+    berth_threads_forget(flow->pool, &flow->room);
     if (flow->current)
         push_current(flow);
     /* when a lane is at work, it sees to the rest; when none is, one thread does for both */

@@ -55,6 +55,14 @@ GPtrArray *berth_store_list(BerthStore *store, const char *prefix, GError **erro
 BerthImage *berth_store_find(BerthStore *store, const char *image, GError **error);
 
 /**
+ * berth_store_prepare:
+ * @reference: the name that berth_store_name() will give later
+ *
+ * Begins, in a thread, with what naming takes when there are many images. Optional.
+ */
+void berth_store_prepare(BerthStore *store, const char *reference);
+
+/**
  * berth_store_name:
  * @image: with a reference, or a subject; a total of 0 is counted here
  * @error: BERTH_ERROR_STORE_FULL, BERTH_ERROR_STORE_CORRUPT, BERTH_ERROR_FAILED

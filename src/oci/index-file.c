@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "oci/store-internal.h"
+#include "oci/threads.h"
 
 #include <string.h>
 #include <sys/uio.h>
@@ -346,18 +347,56 @@ static bool write_pieces(BerthStore *store, int fd, const GArray *pieces, GError
     return true;
 }
 
+typedef struct {
+    BerthStore *store;
+    GError *error;
+} NameSync;
+
+static gpointer sync_names(gpointer data)
+{
+    NameSync *sync = data;
+
+    (void)berth_store_sync_blobs(sync->store, &sync->error);
+    return NULL;
+}
+
+/* Both at once, so that the file system can do them in one go. */
+static bool sync_before(BerthStore *store, BerthTemporary *temporary, GError **error)
+{
+    NameSync sync = { .store = store };
+    GThread *thread = store->durable ? berth_thread_start("sync", sync_names, &sync) : NULL;
+    bool ok = berth_temporary_sync(store, temporary, BERTH_STORE_INDEX, error);
+
+    if (thread)
+        (void)g_thread_join(thread);
+    else
+        (void)sync_names(&sync);
+    if (!sync.error)
+        return ok;
+    if (ok)
+        g_propagate_error(error, sync.error);
+    else
+        g_error_free(sync.error);
+    return false;
+}
+
+bool berth_index_file_place(BerthStore *store, BerthTemporary *temporary, GError **error)
+{
+    if (!sync_before(store, temporary, error) ||
+        !berth_temporary_move(store, temporary, store->root, BERTH_STORE_INDEX, error))
+        return false;
+    if (store->durable && fsync(store->root) < 0)
+        return berth_store_set_errno(error, errno, "cannot write the store's directory");
+    return true;
+}
+
 bool berth_index_file_replace(BerthStore *store, const BerthIndexFile *file, const GArray *out,
                               const GPtrArray *in, GError **error)
 {
     g_auto(BerthTemporary) temporary = BERTH_TEMPORARY_INIT;
     g_autoptr(GArray) pieces = berth_index_file_pieces(file, out, in);
 
-    if (!berth_temporary_make(store, BERTH_STORE_TEMPORARY, &temporary, error) ||
-        !write_pieces(store, temporary.fd, pieces, error) ||
-        !berth_store_sync_blobs(store, error) ||
-        !berth_temporary_move(store, &temporary, store->root, BERTH_STORE_INDEX, error))
-        return false;
-    if (store->durable && fsync(store->root) < 0)
-        return berth_store_set_errno(error, errno, "cannot write the store's directory");
-    return true;
+    return berth_temporary_make(store, BERTH_STORE_TEMPORARY, &temporary, error) &&
+           write_pieces(store, temporary.fd, pieces, error) &&
+           berth_index_file_place(store, &temporary, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "oci/store.h"
+#include "oci/store-internal.h"
 
 #include <glib.h>
 #include <jansson.h>
@@ -118,3 +118,12 @@ GArray *berth_index_file_pieces(const BerthIndexFile *file, const GArray *out, c
  */
 bool berth_index_file_replace(BerthStore *store, const BerthIndexFile *file, const GArray *out,
                               const GPtrArray *in, GError **error);
+
+/**
+ * berth_index_file_place:
+ * @temporary: the next index.json
+ * @error: BERTH_ERROR_STORE_FULL or BERTH_ERROR_FAILED
+ *
+ * The last step of berth_index_file_replace().
+ */
+bool berth_index_file_place(BerthStore *store, BerthTemporary *temporary, GError **error);

@@ -18,7 +18,8 @@
     "lock-sweep" /* shared: who adds to a lease; exclusive: who sweeps                             \
                   */
 
-typedef struct BerthThreads BerthThreads; /* threads.h */
+typedef struct BerthThreads BerthThreads;   /* threads.h */
+typedef struct BerthPrepared BerthPrepared; /* index-prepare.h */
 
 struct BerthStore {
     int root;
@@ -32,6 +33,7 @@ struct BerthStore {
     gint unsynced[_BERTH_DIGEST_MAX]; /* atomic: blobs/ALG has names that are not durable */
     GHashTable *own;                  /* (nullable) digests of the user's images, as texts */
     BerthThreads *pool;               /* (nullable) threads, since the first ingest */
+    BerthPrepared *prepared;          /* (nullable) the next index */
 };
 
 /** berth_store_set_errno: an error of a system call, with the code that fits @err. Returns: false
@@ -68,6 +70,7 @@ typedef struct {
     int directory; /* (not owned) ingest/ */
     int fd;
     char name[sizeof("tmp-") + 16];
+    bool synced;
 } BerthTemporary;
 
 #define BERTH_TEMPORARY_INIT                                                                       \
@@ -81,7 +84,13 @@ bool berth_temporary_make(BerthStore *store, const char *prefix, BerthTemporary 
 /** berth_temporary_clear: removes the file unless it was moved away, and closes it. */
 void berth_temporary_clear(BerthTemporary *temporary);
 /**
- * berth_temporary_move: syncs the file when the store is durable, and gives it a name.
+ * berth_temporary_sync: when the store is durable; nothing is written to it any more.
+ * @name: what it will be called
+ */
+bool berth_temporary_sync(BerthStore *store, BerthTemporary *temporary, const char *name,
+                          GError **error);
+/**
+ * berth_temporary_move: syncs the file, if that is not done yet, and gives it a name.
  * @directory: to which
  * @name: replaces what has it
  */

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "oci/index-file.h"
+#include "oci/index-prepare.h"
 #include "oci/threads.h"
 
 #include <inttypes.h>
@@ -128,11 +129,20 @@ void berth_temporary_clear(BerthTemporary *temporary)
     temporary->fd = berth_close(temporary->fd);
 }
 
+bool berth_temporary_sync(BerthStore *store, BerthTemporary *temporary, const char *name,
+                          GError **error)
+{
+    if (!temporary->synced && store->durable && fsync(temporary->fd) < 0)
+        return berth_store_set_errno(error, errno, "cannot write %s", name);
+    temporary->synced = true;
+    return true;
+}
+
 bool berth_temporary_move(BerthStore *store, BerthTemporary *temporary, int directory,
                           const char *name, GError **error)
 {
-    if (store->durable && fsync(temporary->fd) < 0)
-        return berth_store_set_errno(error, errno, "cannot write %s", name);
+    if (!berth_temporary_sync(store, temporary, name, error))
+        return false;
     if (renameat(temporary->directory, temporary->name, directory, name) < 0)
         return berth_store_set_errno(error, errno, "cannot put %s in place", name);
     temporary->name[0] = '\0';
@@ -391,6 +401,7 @@ void berth_store_free(BerthStore *store)
     if (!store)
         return;
     berth_threads_free(store->pool);
+    berth_prepared_free(store->prepared);
     for (int a = 0; a < _BERTH_DIGEST_MAX; a++)
         berth_close(store->blobs[a]);
     berth_close(store->ingest);

@@ -85,15 +85,14 @@ static gpointer work(gpointer data)
     return NULL;
 }
 
-/* Signals are the loop's business. */
-static GThread *start_thread(BerthThreads *pool)
+GThread *berth_thread_start(const char *name, GThreadFunc func, void *data)
 {
     sigset_t all, before;
     GThread *thread;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread = g_thread_try_new("store", work, pool, NULL);
+    thread = g_thread_try_new(name, func, data, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return thread;
 }
@@ -105,7 +104,7 @@ void berth_threads_run(BerthThreads *pool, BerthTask *task)
     pool->last = &task->next;
     pool->waiting++;
     if (pool->waiting > pool->idle && pool->count < THREADS_MAX) {
-        GThread *thread = start_thread(pool);
+        GThread *thread = berth_thread_start("store", work, pool);
 
         /* the first one was started with the pool, so that there is always one */
         if (thread)
@@ -238,7 +237,7 @@ BerthThreads *berth_threads_new(sd_event *event, GError **error)
             ? -errno
             : sd_event_add_io(event, &pool->source, pool->wakeup, EPOLLIN, deliver, pool);
     if (r >= 0) {
-        pool->threads[0] = start_thread(pool);
+        pool->threads[0] = berth_thread_start("store", work, pool);
         pool->count = pool->threads[0] ? 1 : 0;
         r = pool->count > 0 ? 0 : -EAGAIN;
     }

@@ -80,3 +80,9 @@ void berth_threads_give_back(BerthThreads *pool, BerthBlock *block);
  */
 bool berth_threads_queued(BerthThreads *pool, int change);
 void berth_threads_await_room(BerthThreads *pool, BerthNotice *notice);
+
+/**
+ * berth_thread_start: Returns: (transfer full) (nullable): a thread that gets no signals, which are
+ * the loop's business.
+ */
+GThread *berth_thread_start(const char *name, GThreadFunc func, void *data);

@@ -259,6 +259,14 @@ static bool open_store(Pull *pull, GError **error)
     return pull->lease;
 }
 
+/* While the network is waited for. */
+static void prepare_end(Pull *pull)
+{
+    g_autofree char *name = berth_reference_to_string(pull->reference);
+
+    berth_store_prepare(pull->store, name);
+}
+
 static bool make_reader(Pull *pull, GError **error)
 {
     const Arguments *arguments = pull->arguments;
@@ -305,6 +313,7 @@ static void begin(BerthJob *job)
     wish = (BerthTreeWish){ .target = berth_reference_target(pull->reference),
                             .platform = pull->platform,
                             .insist = pull->arguments->platform && *pull->arguments->platform };
+    prepare_end(pull);
     pull->walk = berth_tree_walk(pull->reader, &wish, on_tree, pull);
 }
 

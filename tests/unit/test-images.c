@@ -367,6 +367,97 @@ static void test_no_index(Fixture *f, gconstpointer unused)
     assert_own_form(f);
 }
 
+/* The inode of index.json; it tells whether what was prepared has been used. */
+static ino_t index_inode(Fixture *f)
+{
+    g_autofree char *path = path_of(f, "index.json");
+    struct stat st;
+
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return st.st_ino;
+}
+
+/* The inode of the one temporary file, once it has as many bytes as it should. */
+static ino_t prepared_inode(Fixture *f)
+{
+    g_autofree char *path = path_of(f, "ingest");
+    struct stat st;
+
+    for (;;) {
+        g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+
+        for (const char *name; (name = g_dir_read_name(directory));) {
+            g_autofree char *file = g_build_filename(path, name, NULL);
+
+            if (g_str_has_prefix(name, "tmp-") && stat(file, &st) == 0 && st.st_size > 0)
+                return st.st_ino;
+        }
+        g_usleep(1000); /* what is waited for needs no more than that */
+    }
+}
+
+/* Made early, used late: alone, first, last, among others, in place of one, and when it is too
+ * late. */
+static void test_prepared(Fixture *f, gconstpointer unused)
+{
+    static const char *const names[] = { "h.example/b:1", "h.example/c:1", "h.example/a:1",
+                                         "h.example/b:1", "h.example/b:1", "h.example/c:1" };
+    BerthDigest config, layer, digest = put_manifest(f->store, "a", "", &config, &layer);
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        ino_t inode;
+
+        berth_store_prepare(f->store, names[i]);
+        inode = prepared_inode(f);
+        name_image(f->store, names[i], &digest, 1000 + i);
+        g_assert_cmpuint(index_inode(f), ==, inode);
+        assert_own_form(f);
+    }
+    assert_list(f, "",
+                "h.example/a:1 1002\nh.example/b:1 1000 1003 1004\nh.example/c:1 1001 1005\n");
+}
+
+static void test_prepared_in_vain(Fixture *f, gconstpointer unused)
+{
+    BerthDigest config, layer, digest = put_manifest(f->store, "a", "", &config, &layer);
+    g_autoptr(BerthStore) other = open_store(f, 0, 0);
+    g_autofree char *text = NULL;
+    ino_t inode;
+
+    /* somebody was faster */
+    berth_store_prepare(f->store, "h.example/a:1");
+    inode = prepared_inode(f);
+    name_image(other, "h.example/b:1", &digest, 1);
+    name_image(f->store, "h.example/a:1", &digest, 2);
+    g_assert_cmpuint(index_inode(f), !=, inode);
+    assert_list(f, "", "h.example/a:1 2\nh.example/b:1 1\n");
+
+    /* another tool, which writes into the file */
+    berth_store_prepare(f->store, "h.example/c:1");
+    inode = prepared_inode(f);
+    text = read_file(f, "index.json");
+    write_file(f, "index.json", HEAD "]}\n");
+    name_image(f->store, "h.example/c:1", &digest, 3);
+    assert_list(f, "", "h.example/c:1 3\n");
+
+    /* for another name */
+    berth_store_prepare(f->store, "h.example/d:1");
+    name_image(f->store, "h.example/e:1", &digest, 4);
+    assert_list(f, "", "h.example/c:1 3\nh.example/e:1 4\n");
+
+    /* for nothing, and again */
+    berth_store_prepare(f->store, "h.example/f:1");
+    berth_store_prepare(f->store, "h.example/g:1");
+    berth_store_free(g_steal_pointer(&f->store));
+    f->store = open_store(f, 0, 0);
+    assert_own_form(f);
+
+    /* what cannot be read is told when it is named */
+    write_file(f, "index.json", "{");
+    berth_store_prepare(f->store, "h.example/f:1");
+    g_assert_false(name_for(f->store, "h.example/f:1", &digest, OCI_MANIFEST, 0, NULL));
+}
+
 typedef struct {
     Fixture *f;
     unsigned number;
@@ -381,6 +472,8 @@ static gpointer name_some(gpointer data)
     for (unsigned i = 0; i < 20; i++) {
         g_autofree char *name = g_strdup_printf("h.example/n%u:%u", namer->number, i);
 
+        if (i % 3)
+            berth_store_prepare(store, name);
         name_image(store, name, &digest, namer->number);
         if (i % 2)
             g_assert_true(berth_store_unname(store, name, NULL, namer->number, NULL));
@@ -451,6 +544,8 @@ int main(int argc, char **argv)
     ADD("lookalikes", test_lookalikes);
     ADD("corrupt", test_corrupt);
     ADD("no-index", test_no_index);
+    ADD("prepared", test_prepared);
+    ADD("prepared/in-vain", test_prepared_in_vain);
     ADD("at-once", test_at_once);
     ADD("large", test_large);
     return g_test_run();
