@@ -62,7 +62,7 @@ int berth_store_openat(int directory, const char *path, int flags)
 {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
-        .mode = flags & O_CREAT ? BERTH_STORE_FILE_MODE : 0,
+        .mode = (flags & O_CREAT) ? BERTH_STORE_FILE_MODE : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
 

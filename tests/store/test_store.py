@@ -12,7 +12,7 @@ import unittest
 
 from berthtest import Blob, Image, Index, Layer, skopeo, syscalls, write_layout
 
-from storing import (Killer, NAME, StoreError, Tool, blob_path, check_store, hash_file, read_index)
+from storing import Killer, StoreError, Tool, blob_path, check_store, hash_file, read_index
 
 KILLS = int(os.environ.get('BERTH_SURVIVE_KILLS') or 40)
 
