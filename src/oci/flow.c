@@ -427,7 +427,6 @@ bool berth_flow_restart(BerthFlow *flow, GError **error)
     drop_all(flow, LANE_WRITE);
     while (flow->lanes[LANE_HASH].active || flow->lanes[LANE_WRITE].active)
         berth_threads_wait(flow->pool);
-    g_atomic_int_set(&flow->stop, 0);
     g_clear_error(&flow->error);
     berth_threads_unlock(flow->pool);
 

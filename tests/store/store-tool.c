@@ -6,6 +6,7 @@
  *   ingest DIGEST SIZE     SIZE bytes; what is there already of an earlier try is left out
  *   put DIGEST SIZE        a small one
  *   lease DIGEST
+ *   release                all that ingest, put and lease have leased
  *   name REFERENCE DIGEST SIZE MEDIATYPE
  *   tag IMAGE REFERENCE
  *   remove IMAGE
@@ -171,6 +172,14 @@ static void name_image(Tool *tool, char **words, uid_t uid)
         printf("ok name\n");
 }
 
+static void release(Tool *tool)
+{
+    berth_lease_free(tool->lease);
+    tool->lease = berth_store_lease(tool->store, &tool->error);
+    if (tool->lease)
+        printf("ok release\n");
+}
+
 static void list(Tool *tool)
 {
     g_autoptr(GPtrArray) images = berth_store_list(tool->store, "", &tool->error);
@@ -202,6 +211,8 @@ static void obey(Tool *tool, char **words, uid_t uid)
         list(tool);
     else if (g_str_equal(words[0], "prune"))
         prune(tool);
+    else if (g_str_equal(words[0], "release"))
+        release(tool);
     else if (g_str_equal(words[0], "name") && n == 5)
         name_image(tool, words, uid);
     else if (g_str_equal(words[0], "tag") && n == 3) {

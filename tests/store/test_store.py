@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -142,6 +143,27 @@ class Together(StoreTestCase):
             tool.close()
         self.assertEqual(self.ingesting(), [])
 
+    def test_same_blobs(self):
+        """Many small ones, in the same order: whoever comes second finds them or waits."""
+        blobs = [Blob(b'%d' % n * 5000, 'a/b') for n in range(600)]
+        problems = []
+
+        def work():
+            try:
+                with Tool(self.directory, fast=True) as tool:
+                    for blob in blobs:
+                        tool.ingest(blob)
+            except (StoreError, EOFError) as error:
+                problems.append(str(error))
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(problems, [])
+        self.check()
+        self.assertEqual(self.ingesting(), [])
+
     def test_prune_beside(self):
         """Images come and go while somebody prunes all the time: no named one loses a blob."""
         names = [f'h.example/a:{n}' for n in range(3)]
@@ -155,6 +177,7 @@ class Together(StoreTestCase):
                     image = Image([Layer(20000, source.randrange(4)) for _ in range(2)],
                                   config={'n': number * 100 + source.randrange(3)})
                     tool.put_image(image, names[number])
+                    tool('release')
                     for digest, blob in image.blobs().items():
                         if not os.path.exists(blob_path(self.directory, digest)):
                             problems.append(f'{blob.size} bytes of {names[number]} are gone')
@@ -190,6 +213,21 @@ class Kills(StoreTestCase):
         self.images = {f'h.example/a:{n}': Image([shared, Layer(700000, 10 + n),
                                                   Layer(2000, 20 + n)]) for n in range(4)}
 
+    def test_sigkill_while_it_is_made(self):
+        """A directory that is not yet a store becomes one at the next try."""
+        for self.round in range(KILLS):
+            tool = Tool(self.directory)
+            time.sleep(self.random.uniform(0, 0.02))  # at any moment: that is the test
+            tool.kill()
+            tool.close()
+            with Tool(self.directory) as tool:
+                self.assertEqual(tool.images(), {})
+            self.check()
+            for part in ('oci-layout', 'index.json'):
+                os.unlink(os.path.join(self.directory, part))
+            shutil.rmtree(os.path.join(self.directory, 'blobs'))
+            shutil.rmtree(os.path.join(self.directory, 'ingest'))
+
     def test_sigkill(self):
         promised = {}
 
@@ -208,6 +246,8 @@ class Kills(StoreTestCase):
             if source.random() < 0.3:
                 tool('prune')
 
+        with Tool(self.directory):
+            pass
         try:
             for self.round in range(KILLS):
                 promised.clear()

@@ -15,6 +15,11 @@
     "\",\"size\":3,\"annotations\":{\"x\":\"y\",\"org.opencontainers.image.ref.name\":\"" name     \
     "\"}}"
 
+/* As it is written here. */
+#define OWN(name, digest)                                                                          \
+    "{\"annotations\":{\"org.opencontainers.image.ref.name\":\"" name                              \
+    "\",\"x\":\"y\"},\"mediaType\":\"" OCI_MANIFEST "\",\"digest\":\"" digest "\",\"size\":3}"
+
 static BerthImage *find(Fixture *f, const char *name)
 {
     g_autoptr(GError) error = NULL;
@@ -257,6 +262,8 @@ static void test_foreign(Fixture *f, gconstpointer unused)
             "h.example/a:1", DEF) "\n],\"annotations\":{\"k\":\"v\"},\"more\":[{}]}\n",
         HEAD "{\"odd\":1.5},\n" NAMED("latest", ABC) "," NAMED(
             "h.example/a:1", DEF) "\n],\"annotations\":{\"k\":\"v\"},\"more\":[{}]}\n",
+        HEAD OWN("latest", ABC) ",\r\n{\"odd\":1.5},\r\n" OWN(
+            "h.example/a:1", DEF) "\r\n],\"annotations\":{\"k\":\"v\"},\"more\":[{}]}\n",
         HEAD "{\"odd\":1.5},\r\n" NAMED("latest", ABC) ",\r\n" NAMED(
             "h.example/a:1", DEF) "\r\n],\"annotations\":{\"k\":\"v\"},\"more\":[{}]}\n",
     };
