@@ -11,7 +11,7 @@ typedef struct BerthRequest BerthRequest;
 
 /**
  * berth_request_cancel: ends it; nothing is called any more. May be called from everywhere but from
- * the callback that says that it ended, after which it is gone anyway.
+ * its own callbacks: those can return false, and after the one that says that it ended it is gone.
  */
 void berth_request_cancel(BerthRequest *request);
 

@@ -70,7 +70,7 @@ BerthPool *berth_client_pool(BerthClient *client, const BerthUrl *url, bool bulk
 /** berth_client_wake: lets all parked requests look again. */
 void berth_client_wake(BerthClient *client);
 
-/** berth_client_next: a slot became free. */
+/** berth_client_next: lets those go for whom a connection is free, in the order they came. */
 void berth_client_next(BerthClient *client);
 
 /** berth_client_path: Returns: (transfer full): `/v2/REPOSITORY/@kind/@target`, `?ns=` of a mirror

@@ -128,10 +128,15 @@ void berth_client_wake(BerthClient *client)
 
 void berth_client_next(BerthClient *client)
 {
-    BerthRequest *request = g_queue_pop_head(&client->queue);
+    while (client->active < MAX(client->endpoint->max_connections, 1)) {
+        BerthRequest *request = g_queue_pop_head(&client->queue);
 
-    if (request)
+        if (!request)
+            return;
+        client->active++;
+        request->slot = true;
         berth_request_go(request);
+    }
 }
 
 char *berth_client_path(const BerthClient *client, const char *kind, const char *target)

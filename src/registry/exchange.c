@@ -441,6 +441,8 @@ void berth_exchange_free(BerthExchange *exchange)
 
 void berth_exchange_resume(BerthExchange *exchange)
 {
+    if (!exchange->held)
+        return;
     exchange->held = false;
     (void)sd_event_source_set_enabled(exchange->unpause, SD_EVENT_ONESHOT);
 }

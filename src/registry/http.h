@@ -20,9 +20,10 @@ typedef struct BerthHttp BerthHttp;
  * @max_connections: to the hosts of URLs, at the same time
  * @error: BERTH_ERROR_FAILED
  *
- * libcurl and OpenSSL read files and make threads when they are first used; a process that confines
- * itself calls curl_global_init() and OPENSSL_init_ssl() before. Needed later: the certificates of
- * the system, resolv.conf and the like, AF_INET, AF_INET6, AF_UNIX and AF_NETLINK sockets, threads.
+ * The process must ignore SIGPIPE. libcurl and OpenSSL read files when they are first used; one
+ * that confines itself calls curl_global_init() and OPENSSL_init_ssl() before. Needed later: the
+ * certificates of the system, resolv.conf and the like, AF_INET, AF_INET6, AF_UNIX and AF_NETLINK
+ * sockets, threads.
  */
 BerthHttp *berth_http_new(sd_event *event, uint64_t max_bandwidth, unsigned max_connections,
                           GError **error);

@@ -40,19 +40,25 @@ static uint64_t pause_before(const BerthRequest *request)
 
 static unsigned allowed_failures(const BerthRequest *request, BerthFailureClass class)
 {
-    unsigned retries = request->client->endpoint->retries;
+    const BerthEndpoint *endpoint = request->client->endpoint;
+    unsigned retries = endpoint->retries, others = MAX(endpoint->addresses->len, 1) - 1;
 
     if (class == BERTH_FAILURE_ABSENT)
-        return request->client->endpoint->mirror ? 0 : MIN(retries, ABSENT_RETRIES);
+        return others + (endpoint->mirror ? 0 : MIN(retries, ABSENT_RETRIES));
     return class == BERTH_FAILURE_FINAL ? 0 : retries;
 }
 
-/* The try failed: another one, or the end. Redirects are asked for anew, they may have expired. */
+/* The try failed: another one, or the end. Redirects are asked for anew, they may have expired.
+ * @busy: (nullable): a host that wants to be left alone, by everybody. */
 static void fail_try(BerthRequest *request, const GError *error, BerthFailureClass class,
-                     uint64_t pause)
+                     uint64_t least, const BerthUrl *busy)
 {
+    uint64_t pause;
+
     if (request->progress)
         request->failures = request->auth_rounds = 0;
+    if (busy)
+        berth_http_postpone(request->client->http, busy, least);
     if (request->failures >= allowed_failures(request, class)) {
         berth_request_finish(request, error);
         return;
@@ -62,7 +68,10 @@ static void fail_try(BerthRequest *request, const GError *error, BerthFailureCla
     request->failures++;
     request->hops = 0;
     g_clear_pointer(&request->hop, berth_url_free);
-    berth_request_go_after(request, MAX(pause, pause_before(request)));
+    pause = MAX(least, pause_before(request));
+    if (busy)
+        berth_http_postpone(request->client->http, busy, pause);
+    berth_request_go_after(request, pause);
     request->progress = false;
 }
 
@@ -137,7 +146,7 @@ static void completed(BerthRequest *request, const BerthUrl *url, const BerthRes
         berth_request_go(request);
         break;
     case BERTH_VERDICT_RETRY:
-        fail_try(request, error, BERTH_FAILURE_PASSING, 0);
+        fail_try(request, error, BERTH_FAILURE_PASSING, 0, NULL);
         break;
     default:
         if (!error)
@@ -175,12 +184,10 @@ static void answered(BerthRequest *request, const BerthUrl *url, const BerthResp
         refused(request, url, response);
     else if (berth_failure_is_passing(status) ||
              (request->hop && !request->on_own_host && (status == 401 || status == 403))) {
-        uint64_t pause = retry_after(response);
+        bool busy = status == 429 || status == 503;
         g_autoptr(GError) error = berth_failure_of_answer(request, url, response);
 
-        if (status == 429 || status == 503)
-            berth_http_postpone(request->client->http, url, pause);
-        fail_try(request, error, BERTH_FAILURE_PASSING, pause);
+        fail_try(request, error, BERTH_FAILURE_PASSING, retry_after(response), busy ? url : NULL);
     } else
         completed(request, url, response);
 }
@@ -258,7 +265,7 @@ static void broken(BerthRequest *request, const BerthUrl *url, const BerthExchan
     /* another of the pinned addresses may be better */
     if (class != BERTH_FAILURE_FINAL && request->on_own_host)
         request->client->address++;
-    fail_try(request, error, class, 0);
+    fail_try(request, error, class, 0, NULL);
 }
 
 void berth_outcome(BerthRequest *request, const BerthExchange *exchange)

@@ -36,10 +36,9 @@ static void request_free(BerthRequest *request)
         client->prober = NULL;
         berth_client_wake(client);
     }
-    if (request->slot) {
+    if (request->slot)
         client->active--;
-        berth_client_next(client);
-    }
+    berth_client_next(client);
     if (request->kind->destroy)
         request->kind->destroy(request);
     g_free(request->what);
@@ -245,22 +244,6 @@ static void park(BerthRequest *request)
     g_ptr_array_add(request->client->parked, request);
 }
 
-/* Takes one of the endpoint's connections, or waits for one. */
-static bool take_slot(BerthRequest *request)
-{
-    BerthClient *client = request->client;
-
-    if (request->slot || (request->flags & BERTH_REQUEST_AT_ONCE))
-        return true;
-    if (client->active >= MAX(client->endpoint->max_connections, 1)) {
-        g_queue_push_tail(&client->queue, request);
-        return false;
-    }
-    client->active++;
-    request->slot = true;
-    return true;
-}
-
 /* One finds out the scheme, the others wait. */
 static bool take_scheme(BerthRequest *request)
 {
@@ -319,7 +302,7 @@ static int on_step(sd_event_source *source, void *userdata)
         berth_request_finish(request, NULL);
         return 0;
     }
-    if (!take_slot(request) || !take_scheme(request))
+    if (!take_scheme(request))
         return 0;
     url = berth_request_url(request, &error);
     if (url) {
@@ -358,8 +341,16 @@ void berth_request_init(BerthRequest *request, const BerthRequestKind *kind, Ber
     g_ptr_array_add(client->requests, request);
     r = sd_event_add_defer(event, &request->step, on_step, request);
     if (r >= 0)
+        r = sd_event_source_set_enabled(request->step, SD_EVENT_OFF);
+    if (r >= 0)
         r = sd_event_add_time(event, &request->timer, CLOCK_MONOTONIC, 0, 1, on_timer, request);
     if (r >= 0)
         r = sd_event_source_set_enabled(request->timer, SD_EVENT_OFF);
     g_assert(r >= 0); /* only memory could be missing */
+    if (request->flags & BERTH_REQUEST_AT_ONCE) {
+        berth_request_go(request);
+        return;
+    }
+    g_queue_push_tail(&client->queue, request);
+    berth_client_next(client);
 }

@@ -268,8 +268,8 @@ static BerthVerdict begun(Upload *upload, const BerthResponse *response, GError 
     }
     if (upload->only_mount && response->status < 300)
         berth_set_error(error, BERTH_ERROR_REGISTRY_ERROR,
-                        "%s: the registry does not take it from %s of its own", upload->request.what,
-                        upload->from);
+                        "%s: the registry does not take it from %s of its own",
+                        upload->request.what, upload->from);
     if (upload->only_mount)
         return BERTH_VERDICT_FAILED;
     g_clear_pointer(&upload->from, g_free);

@@ -149,8 +149,10 @@ static const BerthBlobSink sink = { sink_offset, sink_restart, sink_write, sink_
 
 static bool allow_address(const char *host, int port, const BerthAddress *address, void *userdata)
 {
+    /* no address: only a name that the settings have will do, since this one is never public */
+    static const BerthAddress any = { .length = 4 };
     const BerthBlobFetch *fetch = userdata;
-    const BerthAddresses addresses = { address, 1 };
+    const BerthAddresses addresses = { address ? address : &any, 1 };
     g_autofree char *text = g_strdup_printf(strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
     g_autoptr(BerthRegistryName) name = berth_registry_name_parse(text, NULL);
     g_autoptr(GArray) allowed = NULL;

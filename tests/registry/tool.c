@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static int run(Tool *tool, char **words, void (*start)(Tool *tool, char **words)
     g_autoptr(GError) error = NULL;
     int r = 1;
 
+    (void)signal(SIGPIPE, SIG_IGN);
     if (sd_event_new(&tool->event) < 0)
         return 2;
     tool->endpoint = make_endpoint(words[1], words[2], tool);
