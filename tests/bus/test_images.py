@@ -357,6 +357,21 @@ class Queue(FakeStoreTestCase):
         self.assertEqual([row['Id'] for row in rows], list(range(1, 68)))
         self.assertEqual(sum(row['State'] == 'running' for row in rows), 3)
 
+    def test_so_many_that_are_over(self):
+        """Old ones of the same user go, those of others stay."""
+        os.rename(self.store, self.store + '.away')  # each fails at once
+        os.mkfifo(self.store)
+        mine, alice = self.pull('mine'), self.user(ALICE)
+        for i in range(300):
+            self.wait_state(self.pull(f'x{i}', who=alice), 'failed')
+        rows = self.images('ListTransfers', 'a{sv}', vardict({}))
+        self.assertEqual([row['Id'] for row in rows], [1, *range(301 - 255, 302)])
+        self.assertEqual(self.state(mine), 'failed')
+        with self.assertError('NoSuchTransfer'):
+            self.transfer('/org/berthd/Berth1/transfer/2', 'Describe')
+        os.unlink(self.store)
+        os.rename(self.store + '.away', self.store)
+
     def test_lists_tell_others_no_more_than_properties(self):
         self.begin('secret', self.user(ALICE))
         [row] = self.images('ListTransfers', 'a{sv}', vardict({}), who=self.user(BOB))
@@ -396,6 +411,18 @@ class Queries(FakeStoreTestCase):
         rows = self.images('List', 'a{sv}', vardict({}))
         self.assertEqual([row['Reference'] for row in rows],
                          [f'docker.io/library/i{i:05}:1' for i in range(3000)])
+
+    def test_others_are_served_while_a_list_is_made(self):
+        self.write_images(*((f'docker.io/library/i{i:05}:1', A, 1, 0) for i in range(10000)))
+        pending = self.user(ALICE).begin(ROOT_PATH, IF_IMAGES, 'List', 'a{sv}', vardict({}))
+        slowest = 0
+        self.eventually(lambda: self.asked('list'))
+        for _ in range(200):
+            begin = time.monotonic()
+            self.instance.manager('GetSettings', 'a{sv}', vardict({}))
+            slowest = max(slowest, time.monotonic() - begin)
+        self.assertEqual(len(pending.result()), 10000)
+        self.assertLess(slowest, 1)
 
     def test_inspect(self):
         for image in ('a:1', 'docker.io/a:1', 'docker.io/library/a:1', A):
