@@ -8,6 +8,7 @@
  *   control/NAME a FIFO with what a pull shall do, line by line; NAME is the reference with every
  *                '/', ':' and '@' made '_'. Without one the pull is done at once
  *   query-KIND   a line as in such a FIFO, which a query does instead
+ *   extra        when it is there, each image has a key too many
  *   log          what each worker was asked, a line each
  *
  * Commands: progress DONE TOTAL [INDEX DIGEST STATE DONE TOTAL SOURCE]…; done DIGEST; error NAME
@@ -264,8 +265,10 @@ static void pull(Fake *fake)
                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 }
 
-static void append_image(sd_bus_message *reply, char **words)
+static void append_image(const Fake *fake, sd_bus_message *reply, char **words)
 {
+    if (faccessat(fake->store, "extra", F_OK, 0) == 0)
+        check(sd_bus_message_append(reply, "{sv}", "Extra", "s", "more"));
     check(sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Reference", "s",
                                 g_str_equal(words[0], "-") ? "" : words[0], "Digest", "s", words[1],
                                 "MediaType", "s", words[2], "Size", "t",
@@ -321,7 +324,7 @@ static void list(Fake *fake)
         if (g_strv_length(words) != 7 || !g_str_has_prefix(words[0], text_of(fake, "Reference")))
             continue;
         check(sd_bus_message_open_container(reply, 'a', "{sv}"));
-        append_image(reply, words);
+        append_image(fake, reply, words);
         check(sd_bus_message_close_container(reply));
     }
     for (int depth = 0; depth < 4; depth++)
@@ -334,7 +337,7 @@ static void inspect(Fake *fake)
     g_auto(GStrv) words = find_image(fake, text_of(fake, "Image"));
     sd_bus_message *reply = new_reply(fake);
 
-    append_image(reply, words);
+    append_image(fake, reply, words);
     check(sd_bus_message_append(reply, "{sv}{sv}{sv}", "Manifest", "s", "{\"a\": 1}", "Config", "s",
                                 "{}", "Layers", "aa{sv}", 1, 5, "Digest", "s", words[1],
                                 "MediaType", "s", "layer", "Size", "t", UINT64_C(7), "Present", "b",

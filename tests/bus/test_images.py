@@ -245,6 +245,7 @@ class Signals(FakeStoreTestCase):
         begin = time.monotonic()
         for i in range(60):
             script.say(f'progress {i} 1000')
+            time.sleep(0.02)  # a little more than what is told at once
         self.eventually(lambda: self.instance.get(path, IF_TRANSFER, 'BytesDone') == 59)
         script.say('done ' + A)
         self.wait_state(path, 'done')
@@ -383,12 +384,12 @@ class Queue(FakeStoreTestCase):
             self.assertEqual(row['Reference'], 'docker.io/library/secret:latest')
 
     def test_transfers_that_are_not_there(self):
+        self.transfer(self.pull('x'), 'Describe')
         with self.assertError('NoSuchTransfer', '7'):
             self.images('GetTransfer', 'u', dbus.UInt32(7))
-        for name in ('7', '0', '01', '1x', '99999999999'):
-            with self.subTest(name=name):
-                with self.assertError('NoSuchTransfer' if name != '' else INVALID_ARGS):
-                    self.transfer(f'/org/berthd/Berth1/transfer/{name}', 'Describe')
+        for name in ('7', '0', '01', '1x', '4294967297', '99999999999'):
+            with self.subTest(name=name), self.assertError('NoSuchTransfer'):
+                self.transfer(f'/org/berthd/Berth1/transfer/{name}', 'Describe')
 
 
 class Queries(FakeStoreTestCase):
@@ -547,6 +548,13 @@ class Queries(FakeStoreTestCase):
             self.write_images(row)
             with self.assertError(FAILED, 'Digest'):
                 self.images('List', 'a{sv}', vardict({}))
+
+    def test_more_than_belongs_there(self):
+        self.write('extra', '')
+        with self.assertError(FAILED, 'Extra'):
+            self.images('List', 'a{sv}', vardict({}))
+        with self.assertError(FAILED, 'Extra'):
+            self.images('Inspect', 'sa{sv}', 'a:1', vardict({}))
 
     def test_queries_wait_in_line(self):
         self.write('query-list', 'hang')
