@@ -3,12 +3,13 @@
 
 import os
 import signal
+import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import dbus
 
-from berthtest import (ALICE, BOB, FakeStoreTestCase, IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
+from berthtest import (ALICE, BOB, ERROR, FakeStoreTestCase, IF_IMAGES, IF_MANAGER, IF_REGISTRIES, IF_SANDBOX,
                        IF_SANDBOXES, IF_TRANSFER, ROOT_PATH, UserTestCase, digest, vardict)
 
 DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
@@ -32,11 +33,16 @@ TABLE = {
     (IF_SANDBOX, 'Resize'): ('manage-sandbox', lambda: (dbus.UInt64(1 << 20), EMPTY)),
     (IF_SANDBOX, 'SetSysctls'): ('manage-sandbox', lambda: (
         dbus.Dictionary({'kernel.msgmnb': '32768'}, signature='ss'),)),
+    (IF_SANDBOX, 'Snapshot'): ('manage-sandbox', lambda: (archive(), EMPTY)),
+    (IF_SANDBOX, 'Restore'): ('manage-sandbox', lambda: (archive(), EMPTY)),
     (IF_SANDBOX, 'Publish'): ('publish-sandbox', lambda: ()),
     (IF_SANDBOX, 'Unpublish'): ('publish-sandbox', lambda: ()),
     (IF_SANDBOX, 'Remove'): ('manage-sandbox', lambda: (EMPTY,)),
     (IF_IMAGES, 'Pull'): ('pull', lambda: ('busybox', EMPTY)),
     (IF_IMAGES, 'List'): (None, lambda: (EMPTY,)),
+    (IF_IMAGES, 'Import'): ('import', lambda: (archive(), EMPTY)),
+    (IF_IMAGES, 'ImportBlob'): ('import', lambda: (digest('b'), archive(), EMPTY)),
+    (IF_IMAGES, 'Export'): ('read-image', lambda: (['a:1'], archive(), EMPTY)),
     (IF_IMAGES, 'Inspect'): ('read-image', lambda: ('a:1', EMPTY)),
     (IF_IMAGES, 'Tag'): ('manage-images', lambda: ('a:1', 'b:1', EMPTY)),
     (IF_IMAGES, 'Remove'): ('manage-images', lambda: ('a:1', EMPTY)),
@@ -52,6 +58,19 @@ TABLE = {
     (IF_MANAGER, 'Reload'): ('reload', lambda: ()),
     (IF_MANAGER, 'GetSettings'): (None, lambda: (EMPTY,)),
 }
+
+
+# What is found to be wrong with them after the access, and what was asked for by then: the target is in
+# the host's mount namespace; nothing is in the archive.
+REFUSED = {
+    'Attach': ('NotSupported', ['join-sandbox', 'attach']),
+    'Restore': ('ArchiveInvalid', ['manage-sandbox']),
+}
+
+
+def archive():
+    with tempfile.TemporaryFile() as file:
+        return dbus.types.UnixFd(file)
 
 
 def own_pidfd():
@@ -108,7 +127,7 @@ class EveryMethod(FakeStoreTestCase):
 
     def each(self, polkit, expected):
         """Calls each; expected: the error of those that are not everybody's."""
-        description, trace = self.instance.describe(self.path), self.instance.trace()
+        description, trace = self.instance.describe(self.path), self.quiet_trace()
         seen = 0
         for path, interface, method, signature, action, arguments in self.methods():
             with self.subTest(interface=interface, method=method):
@@ -148,12 +167,9 @@ class EveryMethod(FakeStoreTestCase):
                 polkit.forget()
                 name = error_name(lambda: self.alice.call(path, interface, method, signature,
                                                           *arguments))
-                # the target is in the host's mount namespace, which is found out after the access
-                refused = method == 'Attach'
-                self.assertEqual(name, 'org.berthd.Berth1.Error.NotSupported' if refused else None)
-                self.assertEqual([check.action for check in polkit.checks()],
-                                 ['join-sandbox', 'attach'] if refused else
-                                 [action] if action else [])
+                error, asked = REFUSED.get(method, (None, [action] if action else []))
+                self.assertEqual(name, error and ERROR + error)
+                self.assertEqual([check.action for check in polkit.checks()], asked)
         self.assertEqual([row['Name'] for row in self.instance.list()], ['new'])
 
     def test_root_is_not_asked_for(self):

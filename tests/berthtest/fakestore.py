@@ -7,6 +7,7 @@ A test drives each pull through a FIFO, line by line, and reads what the workers
 import contextlib
 import os
 import re
+import select
 
 import dbus
 import dbus.lowlevel
@@ -91,6 +92,17 @@ class FakeStoreTestCase(InstanceTestCase):
 
     def write_registries(self):
         """Before the service starts."""
+
+    def quiet_trace(self):
+        """Returns: a trace to compare with, taken when no worker begins or ends any more."""
+        def same():
+            before = self.instance.trace()
+            for _ in range(5):
+                select.select([], [], [], 0.02)
+                if self.instance.trace() != before:
+                    return None
+            return before
+        return self.eventually(same)
 
     # Files of the store
 

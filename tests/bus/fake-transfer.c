@@ -5,8 +5,8 @@
  *
  *   images       a line each: reference digest media-type size platform pulled-usec owner[,owner]…
  *   blobs/…      as in a real one; only OpenBlob's copies are read from there
- *   control/NAME a FIFO with what a pull shall do, line by line; NAME is the reference with every
- *                '/', ':' and '@' made '_'. Without one the pull is done at once
+ *   control/NAME a FIFO with what a transfer shall do, line by line; NAME is the reference, every
+ *                '/', ':' and '@' made '_'. Without one the transfer is done at once
  *   query-KIND   a line as in such a FIFO, which a query does instead
  *   extra        when it is there, each image has a key too many
  *   log          what each worker was asked, a line each
@@ -251,7 +251,7 @@ static int on_input(sd_event_source *source, int fd, uint32_t events, void *user
     return 0;
 }
 
-static void pull(Fake *fake)
+static void transfer(Fake *fake)
 {
     g_autofree char *name = g_strconcat("control/", text_of(fake, "Reference"), NULL);
     int fd;
@@ -387,10 +387,6 @@ static int on_run(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
     check(sd_bus_message_read(call, "s", &kind));
     read_job(fake);
     log_job(fake, kind);
-    if (g_str_equal(kind, "pull")) {
-        pull(fake);
-        return 1;
-    }
     query = g_strconcat("query-", kind, NULL);
     line = read_file(fake, query);
     if (line)
@@ -401,8 +397,10 @@ static int on_run(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
         inspect(fake);
     else if (g_str_equal(kind, "blob"))
         blob(fake);
-    else
+    else if (g_str_equal(kind, "tag") || g_str_equal(kind, "remove") || g_str_equal(kind, "prune"))
         change(fake, kind);
+    else
+        transfer(fake);
     return 1;
 }
 
