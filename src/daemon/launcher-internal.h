@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/launcher.h"
+
 #include <glib.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +17,7 @@ typedef struct {
     uint32_t id;
     uid_t uid;
     gid_t gid;
+    BerthProgram program;
 } BerthLaunchRequest;
 
 /** BerthLaunchStep: what can fail between the request and the program. */
@@ -42,6 +45,6 @@ typedef struct {
 /**
  * berth_launcher_run: what the launcher does for the rest of its life: until the service ends.
  * @service: the socket to the service
- * @program: what to execute
+ * @programs: what to execute
  */
-G_GNUC_NORETURN void berth_launcher_run(int service, int program);
+G_GNUC_NORETURN void berth_launcher_run(int service, const int programs[_BERTH_PROGRAM_MAX]);

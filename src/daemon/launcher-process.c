@@ -34,7 +34,7 @@
 #define MAX_FILES     1024
 
 typedef struct {
-    int service, program, signals;
+    int service, programs[_BERTH_PROGRAM_MAX], signals;
     pid_t pid;
     char **environment;
     GArray *workers; /* (element-type Worker) that have not ended */
@@ -177,7 +177,8 @@ static G_GNUC_NORETURN void run_worker(const Launcher *launcher, const BerthLaun
     }
     if (step == BERTH_LAUNCH_LIMITS && limit(launcher->pid)) {
         step = BERTH_LAUNCH_EXECUTE;
-        (void)execveat(launcher->program, "", arguments, launcher->environment, AT_EMPTY_PATH);
+        (void)execveat(launcher->programs[request->program], "", arguments, launcher->environment,
+                       AT_EMPTY_PATH);
     }
     report_failure(launcher, request->id, step);
     _exit(EXIT_FAILURE);
@@ -260,10 +261,18 @@ static void reap(Launcher *launcher)
     }
 }
 
-/* Moves what the launcher needs out of a worker's way, and closes everything else but the log. */
-static bool keep(Launcher *launcher, int service, int program)
+/* What only the launcher needs, out of the way of a worker's, and gone when that is executed. */
+static int move_up(int fd)
 {
+    return fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OWN);
+}
+
+/* Keeps what it needs and the log, and closes everything else. */
+static bool keep(Launcher *launcher, int service, const int *programs)
+{
+    enum { WANTED = 1 + _BERTH_PROGRAM_MAX, LOWEST = 3 };
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int moved[WANTED];
     sigset_t children;
 
     sigemptyset(&children);
@@ -271,22 +280,25 @@ static bool keep(Launcher *launcher, int service, int program)
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
         sigprocmask(SIG_BLOCK, &children, NULL) < 0)
         return false;
-    service = fcntl(service, F_DUPFD_CLOEXEC, FIRST_OWN);
-    program = fcntl(program, F_DUPFD_CLOEXEC, FIRST_OWN);
-    if (service < 0 || program < 0)
+    /* first all to one row behind standard error: between them something could lie */
+    for (int i = 0; i < WANTED; i++)
+        if ((moved[i] = move_up(i == 0 ? service : programs[i - 1])) < 0)
+            return false;
+    for (int i = 0; i < WANTED; i++)
+        if (dup3(moved[i], LOWEST + i, O_CLOEXEC) < 0)
+            return false;
+    if (close_range(LOWEST + WANTED, ~0u, 0) < 0)
         return false;
-    /* both in one go: to 3 and 4, which nothing needs any more, and up again */
-    if (dup3(service, 3, O_CLOEXEC) < 0 || dup3(program, 4, O_CLOEXEC) < 0 ||
-        close_range(5, ~0u, 0) < 0)
-        return false;
-    launcher->service = fcntl(3, F_DUPFD_CLOEXEC, FIRST_OWN);
-    launcher->program = fcntl(4, F_DUPFD_CLOEXEC, FIRST_OWN);
-    launcher->signals = fcntl(signalfd(-1, &children, SFD_CLOEXEC), F_DUPFD_CLOEXEC, FIRST_OWN);
-    return launcher->service >= 0 && launcher->program >= 0 && launcher->signals >= 0 &&
-           close_range(3, FIRST_OWN - 1, 0) == 0;
+    launcher->service = move_up(LOWEST);
+    for (int i = 0; i < _BERTH_PROGRAM_MAX; i++)
+        if ((launcher->programs[i] = move_up(LOWEST + 1 + i)) < 0)
+            return false;
+    launcher->signals = move_up(signalfd(-1, &children, SFD_CLOEXEC));
+    return launcher->service >= 0 && launcher->signals >= 0 &&
+           close_range(LOWEST, FIRST_OWN - 1, 0) == 0;
 }
 
-void berth_launcher_run(int service, int program)
+void berth_launcher_run(int service, const int programs[_BERTH_PROGRAM_MAX])
 {
     Launcher launcher = { .pid = getpid(),
                           .environment = make_environment(),
@@ -298,7 +310,7 @@ void berth_launcher_run(int service, int program)
     (void)signal(SIGHUP, SIG_IGN);
     (void)prctl(PR_SET_NAME, "berth-launcher");
     (void)prctl(PR_SET_DUMPABLE, 0);
-    if (!keep(&launcher, service, program))
+    if (!keep(&launcher, service, programs))
         _exit(EXIT_FAILURE);
     for (;;) {
         struct pollfd waiting[] = { { .fd = launcher.service, .events = POLLIN },

@@ -24,6 +24,12 @@
 #define MAX_WORKERS 256 /* that have not ended, whoever they work for */
 #define PROGRAM     "berth-transfer"
 
+static const char *const suffixes[_BERTH_PROGRAM_MAX] = {
+    [BERTH_PROGRAM_NETWORK] = "",
+    [BERTH_PROGRAM_STORE] = "-store",
+    [BERTH_PROGRAM_ARCHIVE] = "-archive",
+};
+
 struct BerthLauncher {
     pid_t pid;
     int socket;                 /* -1: there is none */
@@ -81,16 +87,42 @@ static char *find_program(void)
     return g_build_filename(BERTH_LIBEXECDIR, PROGRAM, NULL);
 }
 
-static bool fork_it(BerthLauncher *launcher, GError **error)
+typedef struct {
+    int fds[_BERTH_PROGRAM_MAX]; /* -1: not open */
+} Programs;
+
+static void close_programs(Programs *programs)
+{
+    for (unsigned i = 0; i < _BERTH_PROGRAM_MAX; i++)
+        programs->fds[i] = berth_close(programs->fds[i]);
+}
+
+/* One that has no namesakes beside it stands for all of them. */
+static bool open_programs(Programs *programs, GError **error)
 {
     g_autofree char *path = find_program();
-    BERTH_AUTO_FD program = open(path, O_PATH | O_CLOEXEC);
+
+    for (unsigned i = 0; i < _BERTH_PROGRAM_MAX; i++) {
+        g_autofree char *one = g_strconcat(path, suffixes[i], NULL);
+
+        programs->fds[i] = open(one, O_PATH | O_CLOEXEC);
+        if (programs->fds[i] < 0 && errno == ENOENT)
+            programs->fds[i] = open(path, O_PATH | O_CLOEXEC);
+        if (programs->fds[i] < 0)
+            return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot open %s", one);
+    }
+    return true;
+}
+
+static bool fork_it(BerthLauncher *launcher, GError **error)
+{
+    __attribute__((cleanup(close_programs))) Programs programs = { { -1, -1, -1 } };
     BERTH_AUTO_FD ours = -1;
     BERTH_AUTO_FD theirs = -1;
     int pair[2];
 
-    if (program < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot open %s", path);
+    if (!open_programs(&programs, error))
+        return false;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make a socket pair");
     ours = pair[0];
@@ -100,7 +132,7 @@ static bool fork_it(BerthLauncher *launcher, GError **error)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot fork");
     if (launcher->pid == 0) {
         berth_close(ours);
-        berth_launcher_run(theirs, program);
+        berth_launcher_run(theirs, programs.fds);
     }
     launcher->socket = berth_steal_fd(&ours);
     return true;
@@ -279,10 +311,11 @@ static bool request(const BerthLauncher *launcher, const BerthLaunchRequest *wha
     return sendmsg(launcher->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*what);
 }
 
-BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user, int socket,
-                                BerthLaunchEnded ended, void *userdata, GError **error)
+BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user,
+                                BerthProgram program, int socket, BerthLaunchEnded ended,
+                                void *userdata, GError **error)
 {
-    const BerthLaunchRequest what = { ++launcher->last_id, user->uid, user->gid };
+    const BerthLaunchRequest what = { ++launcher->last_id, user->uid, user->gid, program };
     BerthLaunch *launch;
 
     if (launcher->missing) {

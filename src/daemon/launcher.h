@@ -10,6 +10,18 @@
 /** BerthLauncher: the process that starts workers, as the service sees it. */
 typedef struct BerthLauncher BerthLauncher;
 
+/**
+ * BerthProgram: the programs of workers. They differ in what they can do, so that one which looks
+ * into the store is not loaded with all that speaks to registries or reads archives: that takes
+ * longer than its job.
+ */
+typedef enum {
+    BERTH_PROGRAM_NETWORK, /* berth-transfer */
+    BERTH_PROGRAM_STORE,   /* berth-transfer-store */
+    BERTH_PROGRAM_ARCHIVE, /* berth-transfer-archive */
+    _BERTH_PROGRAM_MAX,
+} BerthProgram;
+
 /** BerthLaunch: the process of one worker. */
 typedef struct BerthLaunch BerthLaunch;
 
@@ -35,14 +47,16 @@ void berth_launcher_free(BerthLauncher *launcher);
 
 /**
  * berth_launch_start:
+ * @program: what it executes
  * @socket: (transfer none): the worker's end of a socketpair
  * @ended: called once, unless berth_launch_free() came before
  * @error: BERTH_ERROR_FAILED: there is no launcher; BERTH_ERROR_LIMITS_EXCEEDED
  *
  * Has a worker started; whether that went well is not waited for.
  */
-BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user, int socket,
-                                BerthLaunchEnded ended, void *userdata, GError **error);
+BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user,
+                                BerthProgram program, int socket, BerthLaunchEnded ended,
+                                void *userdata, GError **error);
 
 /** berth_launch_kill: SIGKILL, now or as soon as it has started. */
 void berth_launch_kill(BerthLaunch *launch);

@@ -358,6 +358,17 @@ static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a bus for a worker");
 }
 
+/* The program that knows jobs of @kind; most are about the store alone. */
+static BerthProgram program_of(const char *kind)
+{
+    static const char *const network[] = { "resolve", "pull", "push", "copy", NULL };
+    static const char *const archive[] = { "import", "export", NULL };
+
+    if (g_strv_contains(network, kind))
+        return BERTH_PROGRAM_NETWORK;
+    return g_strv_contains(archive, kind) ? BERTH_PROGRAM_ARCHIVE : BERTH_PROGRAM_STORE;
+}
+
 /* Says once who workers are when that is a stand-in. */
 static void tell_user(const BerthDaemon *daemon)
 {
@@ -385,8 +396,8 @@ BerthWorker *berth_worker_start(BerthDaemon *daemon, const char *kind, GError **
     theirs = pair[1];
     if (!set_up_bus(worker, pair[0], error))
         return NULL;
-    worker->launch = berth_launch_start(daemon->launcher, &daemon->worker_user, theirs,
-                                        on_process_ended, worker, error);
+    worker->launch = berth_launch_start(daemon->launcher, &daemon->worker_user, program_of(kind),
+                                        theirs, on_process_ended, worker, error);
     return worker->launch ? g_steal_pointer(&worker) : NULL;
 }
 

@@ -15,7 +15,7 @@ typedef enum {
 } BerthJobClass;
 
 /**
- * BerthKind: a kind of job, one row of the table in kind.c. Exactly one of @work and @begin is
+ * BerthKind: a kind of job, one row of a program's table. Exactly one of @work and @begin is
  * there.
  */
 struct BerthKind {
@@ -39,6 +39,9 @@ struct BerthKind {
     /** begin: starts a job that lives on the event loop; it ends with berth_job_finish(). */
     void (*begin)(BerthJob *job);
 };
+
+/** berth_kinds: those of this program, NULL-terminated. */
+extern const BerthKind *const berth_kinds[];
 
 /** berth_kind_find: Returns: (nullable): the kind called @name. */
 const BerthKind *berth_kind_find(const char *name);

@@ -55,8 +55,9 @@ static const BerthOption result_keys[] = {
 static struct BerthLaunch process;
 static unsigned finished;
 
-BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user, int socket,
-                                BerthLaunchEnded ended, void *userdata, GError **error)
+BerthLaunch *berth_launch_start(BerthLauncher *launcher, const BerthWorkerUser *user,
+                                BerthProgram program, int socket, BerthLaunchEnded ended,
+                                void *userdata, GError **error)
 {
     process = (BerthLaunch){ fcntl(socket, F_DUPFD_CLOEXEC, 3), ended, userdata };
     return &process;

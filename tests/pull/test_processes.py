@@ -9,6 +9,7 @@ import unittest
 from berthtest import BerthTestCase, IF_IMAGES, InstanceTestCase, ROOT_PATH, vardict
 
 STAND_INS = range(61184, 65520)
+PROGRAMS = ('berth-transfer', 'berth-transfer-archive', 'berth-transfer-store')
 NO_STORE = 'org.freedesktop.DBus.Error.Failed'
 
 
@@ -153,8 +154,8 @@ class Launcher(InstanceTestCase):
         links = {os.readlink(f'/proc/{pid}/fd/{fd}').split(':')[0]
                  for fd in os.listdir(f'/proc/{pid}/fd')}
         self.assertEqual(links, {'/dev/null', 'socket', 'anon_inode', self.instance.path('berthd.log'),
-                                 os.path.join(self.instance.build,
-                                              'src/transfer/berth-transfer')})
+                                 *(os.path.join(self.instance.build, 'src/transfer', name)
+                                   for name in PROGRAMS)})
 
     def test_no_program(self):
         self.instance.terminate()
