@@ -22,6 +22,7 @@
 
 #define PRIORITY     (SD_EVENT_PRIORITY_NORMAL + 10) /* callers come first */
 #define SILENCE_USEC (3 * 60 * UINT64_C(1000000))    /* it says now and then that it lives */
+#define LATE_USEC    (10 * UINT64_C(1000000))        /* when a timer is far too late */
 #define GRACE_USEC   (2 * UINT64_C(1000000))         /* to end after it closed its socket */
 #define ROWS_MAX     1024                            /* layers of one message */
 #define BYTES_MAX    ((uint64_t)INT64_MAX)           /* of a transfer */
@@ -141,9 +142,23 @@ static void lost(BerthWorker *worker)
     check_end(worker);
 }
 
+static void wait_on(BerthWorker *worker)
+{
+    (void)sd_event_source_set_time_relative(worker->silence,
+                                            worker->events.silence_usec ?: SILENCE_USEC);
+    (void)sd_event_source_set_enabled(worker->silence, SD_EVENT_ONESHOT);
+}
+
 static int on_silence(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    lied(userdata, "it has not been heard of for too long");
+    BerthWorker *worker = userdata;
+    uint64_t now = 0;
+
+    (void)sd_event_now(worker->daemon->event, CLOCK_MONOTONIC, &now);
+    if (now > usec + LATE_USEC) /* so was the service: both were stopped, or the machine was */
+        wait_on(worker);
+    else
+        lied(worker, "it has not been heard of for too long");
     return 0;
 }
 
@@ -291,8 +306,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
     } else if (!worker->run) {
         lied(worker, "it spoke without a job");
     } else {
-        (void)sd_event_source_set_time_relative(worker->silence,
-                                                worker->events.silence_usec ?: SILENCE_USEC);
+        wait_on(worker);
         if (sd_bus_message_is_signal(message, BERTH_IF_WORKER, "Progress") > 0)
             take_progress(worker, message);
         else if (sd_bus_message_is_method_call(message, BERTH_IF_WORKER, "Ask") > 0)
@@ -439,6 +453,8 @@ bool berth_worker_run(BerthWorker *worker, sd_bus_message *job, const BerthWorke
     if (r >= 0)
         r = sd_event_add_time_relative(event, &worker->silence, CLOCK_MONOTONIC,
                                        events->silence_usec ?: SILENCE_USEC, 0, on_silence, worker);
+    if (r >= 0) /* after what it has said, and was not read yet */
+        r = sd_event_source_set_priority(worker->silence, PRIORITY + 1);
     if (r >= 0 && events->limit_usec > 0)
         r = sd_event_add_time_relative(event, &worker->limit, CLOCK_MONOTONIC, events->limit_usec,
                                        0, on_limit, worker);
