@@ -19,6 +19,8 @@
 #define PAUSE_PROGRESS  (SECOND / 20)
 #define RETRY_AFTER_MAX (120 * SECOND)
 
+#define MIRROR_WAIT_MAX (5 * SECOND) /* then what it mirrors is asked */
+
 #define HOPS_MAX        10
 #define AUTH_ROUNDS_MAX 3 /* without progress: no token, an old one, one for another scope */
 #define ABSENT_RETRIES  2
@@ -59,7 +61,8 @@ static void fail_try(BerthRequest *request, const GError *error, BerthFailureCla
         request->failures = request->auth_rounds = 0;
     if (busy)
         berth_http_postpone(request->client->http, busy, least);
-    if (request->failures >= allowed_failures(request, class)) {
+    if (request->failures >= allowed_failures(request, class) ||
+        (request->client->endpoint->mirror && least > MIRROR_WAIT_MAX)) {
         berth_request_finish(request, error);
         return;
     }

@@ -224,6 +224,12 @@ class Faults(ReadingTestCase):
                 self.assertGot(self.blob(self.proxy.host), self.data)
                 self.assertGreater(time.monotonic() - begin, 0.9)
 
+    def test_retry_after_of_a_mirror(self):
+        self.fault(faults.Status(503, retry_after=60), times=None)
+        begin = time.monotonic()
+        self.assertRefused(self.blob(self.proxy.host, '--mirror'), 'RegistryError', 'status 503')
+        self.assertLess(time.monotonic() - begin, 20)
+
     def test_retry_after_holds_for_all(self):
         self.fault(faults.Status(503, retry_after=1), times=1)
         got = self.blob(self.proxy.host, '--copies', '4', '--connections', '1')
@@ -398,9 +404,9 @@ class Authentication(ReadingTestCase):
 
     def test_token_ends_in_mid_transfer(self):
         self.start(lifetime=2)
-        self.proxy.fault(faults.Stall(100000), path='/blobs/', where=has('Authorization'))
-        got = self.blob(self.proxy.host, *self.alice, '--stall', '4000')
-        self.assertGot(got, self.layer.data)
+        self.proxy.fault(faults.Stall(100000), path='/blobs/', where=has('Authorization'), times=2)
+        got = self.blob(self.proxy.host, *self.alice, '--stall', '4000', '--copies', '2')
+        self.assertEqual(got.lines, [f'ok {LAYER}'] * 2, got.text)
         self.assertEqual(len(self.tokens.grants), 2)
 
     def test_tokens_that_the_registry_does_not_take(self):

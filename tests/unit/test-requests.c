@@ -76,8 +76,8 @@ struct Fixture {
     BerthClient *client;
     Item items[N];
     unsigned done;
-    void (*on_write)(Fixture *fixture, Item *item);
-    void (*on_done)(Fixture *fixture, Item *item);
+    void (*on_write)(Fixture *fixture, const Item *item);
+    void (*on_done)(Fixture *fixture, const Item *item);
     bool refuse;
 };
 
@@ -253,7 +253,7 @@ static void test_at_any_time(Fixture *fixture, gconstpointer data)
     run_for(fixture, 50000);
 }
 
-static void cancel_others(Fixture *fixture, Item *item)
+static void cancel_others(Fixture *fixture, const Item *item)
 {
     for (unsigned i = 0; i < N; i++)
         if (&fixture->items[i] != item)
@@ -279,7 +279,7 @@ static void test_client_afterwards(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(fixture->done, ==, 1);
 }
 
-static void begin_next(Fixture *fixture, Item *item)
+static void begin_next(Fixture *fixture, const Item *item)
 {
     if (!fixture->items[1].request && !fixture->items[1].is_done)
         begin_blob(fixture, &fixture->items[1]);
