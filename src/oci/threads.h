@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
-#define BERTH_BLOCK_SIZE (256 * 1024) /* bytes; of a blob known to be smaller, what it takes */
+#define BERTH_BLOCK_SIZE (128 * 1024) /* bytes; of a blob known to be smaller, what it takes */
 
 /**
  * BerthThreads: the threads that hash and write for a store, and the memory that they work on. What
