@@ -19,11 +19,13 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-#define THREADS_MAX 8 /* most of them wait for the disk */
-#define QUEUED_HIGH                                                                                \
-    16 /* blocks that wait before sources are asked to pause: 2 MiB; more was no faster */
-#define QUEUED_LOW 8
-#define SPARE_MAX  20 /* blocks that are kept for later */
+/* Most of them wait for the disk */
+#define THREADS_MAX 8
+/* Blocks that wait before sources are asked to pause: 2 MiB; more was no faster */
+#define QUEUED_HIGH 16
+#define QUEUED_LOW  8
+/* Blocks that are kept for later */
+#define SPARE_MAX 20
 
 struct BerthThreads {
     GMutex lock;

@@ -345,6 +345,9 @@ static int on_begin(sd_event_source *event_source, void *userdata)
         finish(fetch, BERTH_SOURCE_UNKNOWN, error);
         return 0;
     }
+    /* another tool's after a power cut: it is replaced */
+    if (present && size != fetch->size)
+        present = 0;
     if (present && berth_store_may_reuse(store, &fetch->digest, fetch->reader->registry)) {
         finish(fetch, BERTH_SOURCE_STORE, NULL);
         return 0;
