@@ -11,11 +11,11 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/restore-log.h"
 #include "ipc/snapshot-index.h"
 
-#include <archive.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -10,11 +10,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/snapshot-crc.h"
 #include "ipc/snapshot-index.h"
 
-#include <archive.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/libarchive.h"
 #include "ipc/restore-fill.h"
 #include "ipc/restore-log.h"
 #include "ipc/restore-undo.h"
@@ -173,7 +174,8 @@ static bool work(int socket, void *data, GError **error)
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names are UTF-8, or bytes */
     json_object_seed(0);                  /* while it can still read what it takes */
     set_queue_limit(&job->spec->actor);
-    return berth_actor_become(&job->spec->actor, BERTH_ACTOR_FILLS, shm, error) &&
+    return berth_libarchive_load(error) &&
+           berth_actor_become(&job->spec->actor, BERTH_ACTOR_FILLS, shm, error) &&
            berth_actor_confine(BERTH_ACTOR_FILLS, error) && berth_fill(&fill, error);
 }
 

@@ -10,10 +10,10 @@
 #include "ipc/snapshot-writer.h"
 
 #include "base/error.h"
+#include "base/libarchive.h"
 #include "ipc/snapshot-crc.h"
 #include "ipc/snapshot-index.h"
 
-#include <archive.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

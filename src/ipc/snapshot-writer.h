@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <archive_entry.h>
+#include "base/libarchive.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/slot.h"
 #include "ipc/snapshot-archive.h"
@@ -249,7 +250,8 @@ static bool work(int socket, void *data, GError **error)
                                      "cannot open the memory of the sandbox");
     berth_close_others(keep, G_N_ELEMENTS(keep));
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names are UTF-8, or bytes */
-    if (!berth_actor_become(&job->spec->actor, BERTH_ACTOR_READS, shm, error) ||
+    if (!berth_libarchive_load(error) ||
+        !berth_actor_become(&job->spec->actor, BERTH_ACTOR_READS, shm, error) ||
         !survey_in_helper(job, maps, shm, error))
         return false;
     maps = berth_close(maps);

@@ -9,10 +9,9 @@
 #include "oci/archive-reader.h"
 
 #include "base/error.h"
+#include "base/libarchive.h"
 #include "base/names.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

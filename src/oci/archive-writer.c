@@ -8,10 +8,9 @@
 #include "oci/archive-writer.h"
 
 #include "base/error.h"
+#include "base/libarchive.h"
 #include "oci/hash.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/libarchive.h"
 #include "oci/archive-writer.h"
 #include "transfer/docker-archive.h"
 
@@ -300,11 +301,16 @@ static bool work(BerthJob *job, GError **error)
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot write the result");
 }
 
+static bool prepare(GError **error)
+{
+    return berth_libarchive_load(error) && berth_store_job_prepare(error);
+}
+
 const BerthKind berth_kind_export = {
     .name = "export",
     .class = BERTH_CLASS_QUERY,
     .keys = keys,
     .size = sizeof(Arguments),
-    .prepare = berth_store_job_prepare,
+    .prepare = prepare,
     .work = work,
 };

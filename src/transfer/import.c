@@ -9,6 +9,7 @@
 #include "transfer/import.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/libarchive.h"
 #include "base/reference.h"
 #include "oci/archive-reader.h"
 #include "oci/document.h"
@@ -287,11 +288,16 @@ static bool work(BerthJob *job, GError **error)
     return store && import_into(store, job, error);
 }
 
+static bool prepare(GError **error)
+{
+    return berth_libarchive_load(error) && berth_store_job_prepare(error);
+}
+
 const BerthKind berth_kind_import = {
     .name = "import",
     .class = BERTH_CLASS_QUERY,
     .keys = keys,
     .size = sizeof(Arguments),
-    .prepare = berth_store_job_prepare,
+    .prepare = prepare,
     .work = work,
 };
