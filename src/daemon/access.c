@@ -61,26 +61,24 @@ char *berth_demand_key(const BerthDemand *demand)
     return g_string_free(key, FALSE);
 }
 
-void berth_set_refused(GError **error, const BerthCaller *caller, const BerthDemand *demand,
-                       int code)
+void berth_set_refused(GError **error, uid_t uid, const BerthDemand *demand, int code)
 {
-    g_autofree char *uid_field = g_strdup_printf("CALLER_UID=%u", caller->uid);
+    g_autofree char *uid_field = g_strdup_printf("CALLER_UID=%u", uid);
     g_autofree char *action_field =
         g_strconcat("POLKIT_ACTION=" BERTH_ACTION_PREFIX, demand->action, NULL);
 
     berth_log_event(LOG_NOTICE, BERTH_MESSAGE_ACCESS_DENIED,
                     ((const char *const[]){ uid_field, action_field, NULL }),
-                    "refused user %u the action %s%s", caller->uid, BERTH_ACTION_PREFIX,
-                    demand->action);
+                    "refused user %u the action %s%s", uid, BERTH_ACTION_PREFIX, demand->action);
     if (code == BERTH_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)
         berth_set_error(error, code,
                         "user %u needs to authenticate for the action %s%s; allow interactive "
                         "authorization in the call, with a polkit agent running",
-                        caller->uid, BERTH_ACTION_PREFIX, demand->action);
+                        uid, BERTH_ACTION_PREFIX, demand->action);
     else
         berth_set_error(
             error, code,
             "user %u may not do this: it needs the action %s%s, which a polkit rule can "
             "grant",
-            caller->uid, BERTH_ACTION_PREFIX, demand->action);
+            uid, BERTH_ACTION_PREFIX, demand->action);
 }

@@ -80,11 +80,10 @@ char *berth_demand_key(const BerthDemand *demand);
 
 /**
  * berth_set_refused:
- * @caller: who asked
+ * @uid: who asked
  * @demand: what was refused
  * @code: BERTH_ERROR_ACCESS_DENIED, or BERTH_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
  *
  * Sets the error of a refused caller and logs it.
  */
-void berth_set_refused(GError **error, const BerthCaller *caller, const BerthDemand *demand,
-                       int code);
+void berth_set_refused(GError **error, uid_t uid, const BerthDemand *demand, int code);

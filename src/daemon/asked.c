@@ -81,7 +81,8 @@ bool berth_asked_has_reader(const BerthAsked *asked, uid_t uid)
 }
 
 bool berth_authorize_image(const BerthCall *call, const BerthAsked *asked,
-                           const BerthImageName *name, BerthRequest *request, GError **error)
+                           const BerthImageName *name, const char *action, BerthRequest *request,
+                           GError **error)
 {
     g_autoptr(GArray) readers = NULL;
     BerthDetails *details;
@@ -95,7 +96,7 @@ bool berth_authorize_image(const BerthCall *call, const BerthAsked *asked,
     } else if (!g_error_matches(asked->failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE)) {
         return berth_asked_check(asked, error);
     }
-    details = berth_request_add(request, call->method->access.action);
+    details = berth_request_add(request, action);
     if (name->reference)
         berth_fill_image_details(details, name->reference);
     else

@@ -46,14 +46,16 @@ bool berth_image_name_read(BerthImageName *name, const char *text, GError **erro
 void berth_image_name_clear(BerthImageName *name);
 
 /**
- * berth_authorize_image: adds the action of the call's row unless the caller is among those who
+ * berth_authorize_image: adds @action unless the caller is among those who
  * pulled or imported the image. Adds nothing while @asked is not answered: act must ask first.
  * Whether there is such an image only who is allowed will learn.
+ * @action: (static)
  * @asked: a question whose answer has `Readers`
  * @error: the store could not say anything
  */
 bool berth_authorize_image(const BerthCall *call, const BerthAsked *asked,
-                           const BerthImageName *name, BerthRequest *request, GError **error);
+                           const BerthImageName *name, const char *action, BerthRequest *request,
+                           GError **error);
 
 /** berth_asked_has_reader: Returns: whether @uid is among `Readers` of the answer. */
 bool berth_asked_has_reader(const BerthAsked *asked, uid_t uid);

@@ -101,8 +101,8 @@ bool berth_export_authorize(BerthCall *call, BerthRequest *request, GError **err
     if (call->caller->uid == 0)
         return true;
     for (unsigned i = 0; i < arguments->n; i++)
-        if (!berth_authorize_image(call, &arguments->asked[i], &arguments->names[i], request,
-                                   error) ||
+        if (!berth_authorize_image(call, &arguments->asked[i], &arguments->names[i],
+                                   call->method->access.action, request, error) ||
             !check_request(request, error))
             return false;
     return true;
@@ -144,7 +144,9 @@ static void clear_job(void *data)
     g_free(job);
 }
 
-static const BerthTransferKind export_kind = { "export", fill_export, clear_job };
+static const BerthTransferKind export_kind = { .name = "export",
+                                               .fill = fill_export,
+                                               .clear = clear_job };
 
 /* Whose the images are; only who is allowed gets here. */
 static bool check_images(const Arguments *arguments, GError **error)

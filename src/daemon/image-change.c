@@ -66,7 +66,8 @@ bool berth_image_change_authorize(BerthCall *call, BerthRequest *request, GError
     const Arguments *arguments = call->arguments;
     const BerthAsked *in_the_way = &arguments->in_the_way;
 
-    if (!berth_authorize_image(call, &arguments->inspected, &arguments->image, request, error))
+    if (!berth_authorize_image(call, &arguments->inspected, &arguments->image,
+                               call->method->access.action, request, error))
         return false;
     /* a name that others use must not come to mean another image */
     if (in_the_way->answered && in_the_way->result && !is_alone(in_the_way, call->caller->uid))

@@ -146,7 +146,8 @@ bool berth_image_inspect_authorize(BerthCall *call, BerthRequest *request, GErro
 {
     const InspectArguments *arguments = call->arguments;
 
-    return berth_authorize_image(call, &arguments->asked, &arguments->image, request, error);
+    return berth_authorize_image(call, &arguments->asked, &arguments->image,
+                                 call->method->access.action, request, error);
 }
 
 static bool fill_inspect(sd_bus_message *job, void *userdata, GError **error)

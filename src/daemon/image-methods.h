@@ -15,6 +15,15 @@ BerthVerdict berth_pull_act(BerthCall *call, GError **error);
 void berth_pull_clear(void *data);
 extern const size_t berth_pull_arguments_size;
 
+bool berth_push_parse(BerthCall *call, GError **error); /* push.c */
+bool berth_copy_parse(BerthCall *call, GError **error);
+bool berth_push_authorize(BerthCall *call, BerthRequest *request, GError **error);
+bool berth_copy_authorize(BerthCall *call, BerthRequest *request, GError **error);
+BerthVerdict berth_push_act(BerthCall *call, GError **error);
+BerthVerdict berth_copy_act(BerthCall *call, GError **error);
+void berth_push_clear(void *data);
+extern const size_t berth_push_arguments_size;
+
 bool berth_image_list_parse(BerthCall *call, GError **error); /* image-list.c */
 BerthVerdict berth_image_list_act(BerthCall *call, GError **error);
 void berth_image_list_clear(void *data);

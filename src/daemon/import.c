@@ -131,8 +131,12 @@ static void clear_job(void *data)
     g_free(job);
 }
 
-static const BerthTransferKind import_kind = { "import", fill_import, clear_job };
-static const BerthTransferKind import_blob_kind = { "import-blob", fill_import_blob, clear_job };
+static const BerthTransferKind import_kind = { .name = "import",
+                                               .fill = fill_import,
+                                               .clear = clear_job };
+static const BerthTransferKind import_blob_kind = { .name = "import-blob",
+                                                    .fill = fill_import_blob,
+                                                    .clear = clear_job };
 
 static BerthVerdict act(BerthCall *call, const BerthTransferKind *kind, GError **error)
 {

@@ -122,7 +122,7 @@ static void on_polkit(BerthPolkitAnswer answer, void *userdata)
     g_autoptr(GError) error = NULL;
     const BerthDemand demand = { .action = call->asking };
 
-    berth_set_refused(&error, call->caller, &demand,
+    berth_set_refused(&error, call->caller->uid, &demand,
                       answer == BERTH_POLKIT_CHALLENGE
                           ? BERTH_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
                           : BERTH_ERROR_ACCESS_DENIED);

@@ -50,7 +50,8 @@ bool berth_open_blob_authorize(BerthCall *call, BerthRequest *request, GError **
 {
     const Arguments *arguments = call->arguments;
 
-    return berth_authorize_image(call, &arguments->looked_up, &arguments->name, request, error);
+    return berth_authorize_image(call, &arguments->looked_up, &arguments->name,
+                                 call->method->access.action, request, error);
 }
 
 static bool fill(sd_bus_message *job, void *userdata, GError **error)

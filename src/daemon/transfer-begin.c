@@ -19,10 +19,13 @@ bool berth_transfers_may_begin(const BerthCall *call, GError **error)
 BerthVerdict berth_transfers_begin(BerthCall *call, const BerthTransferKind *kind,
                                    BerthReference *reference, void *job, GError **error)
 {
-    const BerthTransfer *transfer =
-        berth_transfers_add(call->daemon->transfers, kind, call->caller->uid, call->caller->name,
-                            reference, job, error);
+    BerthTransfer *transfer = berth_transfers_add(call->daemon->transfers, kind, call->caller->uid,
+                                                  call->caller->name, reference, job, error);
     g_autofree char *path = transfer ? berth_transfer_path(transfer->id) : NULL;
 
-    return transfer ? berth_call_reply_value(call, 'o', path, error) : BERTH_CALL_FAILED;
+    if (!transfer)
+        return BERTH_CALL_FAILED;
+    transfer->caller_left = call->gone;
+    transfer->interactive = sd_bus_message_get_allow_interactive_authorization(call->message) > 0;
+    return berth_call_reply_value(call, 'o', path, error);
 }

@@ -58,6 +58,8 @@ static void drop_job(BerthTransfer *transfer)
 {
     berth_worker_free(transfer->worker);
     transfer->worker = NULL;
+    berth_polkit_cancel(g_steal_pointer(&transfer->check));
+    g_clear_error(&transfer->refusal);
     if (transfer->job)
         transfer->kind->clear(transfer->job);
     transfer->job = NULL;

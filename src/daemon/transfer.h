@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/reference.h"
+#include "daemon/polkit.h"
 #include "daemon/worker.h"
 
 #include <errno.h>
@@ -44,6 +45,9 @@ typedef struct {
     bool (*fill)(const BerthTransfer *transfer, const BerthSettings *settings, sd_bus_message *job,
                  GError **error);
     void (*clear)(void *job);
+    /* (nullable) (static): the action that its worker may ask for, see transfer-question.h */
+    const char *question;
+    bool (*may_ask)(const BerthTransfer *transfer); /* with @question: this one may */
 } BerthTransferKind;
 
 /** BerthTransfer: one transfer, from the call that asked for it until a while after its end. */
@@ -51,7 +55,9 @@ struct BerthTransfer {
     uint32_t id; /* from 1 */
     const BerthTransferKind *kind;
     uid_t owner;
-    char *caller;              /* owned: unique name of who asked; it may have left since */
+    char *caller;              /* owned: unique name of who asked */
+    bool caller_left;          /* it is not on the bus any more */
+    bool interactive;          /* it lets polkit ask for passwords */
     BerthReference *reference; /* owned (nullable): of what, see berth_transfer_reference() */
     void *job;                 /* owned, see kind->clear: what kind->fill needs */
 
@@ -64,6 +70,11 @@ struct BerthTransfer {
     GArray *changed;                        /* (element-type uint32_t) indices of changed ones */
     GPtrArray *subscribers;                 /* (element-type utf8): unique names */
     bool progressed;                        /* numbers changed since the bus was told */
+
+    /* transfer-question.c */
+    BerthPolkitCheck *check; /* set while polkit is asked for the worker */
+    bool asked;              /* the worker has asked */
+    GError *refusal;         /* owned: why the answer was no */
 
     /* transfers.c */
     BerthTransfers *transfers;

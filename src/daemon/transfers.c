@@ -18,6 +18,7 @@
 #include "base/names.h"
 #include "daemon/idle.h"
 #include "daemon/store-job.h"
+#include "daemon/transfer-question.h"
 
 #include <string.h>
 
@@ -316,6 +317,26 @@ static char *read_digest(sd_bus_message *result, GError **error)
     return NULL;
 }
 
+static bool on_question(const char *question, GHashTable *details, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+
+    return berth_transfer_ask(transfer->transfers->daemon, transfer, question);
+}
+
+/* What the worker failed with; what it was refused, it does not know why. */
+static GError *explain(const BerthTransfer *transfer, const GError *error)
+{
+    GError *copy = g_error_copy(error);
+
+    if (transfer->refusal &&
+        g_error_matches(error, BERTH_ERROR, BERTH_ERROR_NONDISTRIBUTABLE_REFUSED)) {
+        g_free(copy->message);
+        copy->message = g_strconcat(error->message, ": ", transfer->refusal->message, NULL);
+    }
+    return copy;
+}
+
 static void on_finished(sd_bus_message *result, const GError *worker_error, void *userdata)
 {
     BerthTransfer *transfer = userdata;
@@ -327,7 +348,7 @@ static void on_finished(sd_bus_message *result, const GError *worker_error, void
         berth_set_error(&error, BERTH_ERROR_FAILED,
                         "the worker says that it was cancelled, but nobody did that");
     else if (worker_error)
-        error = g_error_copy(worker_error);
+        error = explain(transfer, worker_error);
     else
         digest = read_digest(result, &error);
     finish(transfer, digest ? BERTH_TRANSFER_DONE : BERTH_TRANSFER_FAILED, digest, error);
@@ -343,7 +364,9 @@ static bool fill(sd_bus_message *job, void *userdata, GError **error)
 static bool start(BerthTransfer *transfer, GError **error)
 {
     const BerthStoreJob job = { transfer->kind->name, transfer->owner, fill };
-    const BerthWorkerEvents events = { .progress = on_progress, .finished = on_finished };
+    const BerthWorkerEvents events = { .progress = on_progress,
+                                       .ask = on_question,
+                                       .finished = on_finished };
 
     transfer->worker =
         berth_store_job_start(transfer->transfers->daemon, &job, &events, transfer, error);
@@ -467,9 +490,12 @@ void berth_transfers_peer_gone(BerthTransfers *transfers, const char *name)
     guint i;
 
     g_hash_table_iter_init(&iter, transfers->table);
-    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer))
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer)) {
         if (g_ptr_array_find_with_equal_func(transfer->subscribers, name, g_str_equal, &i))
             g_ptr_array_remove_index_fast(transfer->subscribers, i);
+        if (g_str_equal(transfer->caller, name))
+            berth_transfer_caller_left(transfer);
+    }
 }
 
 void berth_transfers_settings_changed(BerthTransfers *transfers)

@@ -65,7 +65,10 @@ void berth_transfers_cancel(BerthTransfers *transfers, BerthTransfer *transfer);
 bool berth_transfers_subscribe(BerthTransfers *transfers, BerthTransfer *transfer, const char *name,
                                GError **error);
 
-/** berth_transfers_peer_gone: @name left the bus: its subscriptions end, its transfers do not. */
+/**
+ * berth_transfers_peer_gone: @name left the bus: its subscriptions end, its transfers do not, but
+ * nothing more can be authorized for them.
+ */
 void berth_transfers_peer_gone(BerthTransfers *transfers, const char *name);
 
 /** berth_transfers_settings_changed: perhaps more may run at the same time now. */

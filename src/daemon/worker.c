@@ -142,11 +142,13 @@ static void lost(BerthWorker *worker)
     check_end(worker);
 }
 
+/* Its next word has time again; as long as it has no answer it needs none: people take theirs. */
 static void wait_on(BerthWorker *worker)
 {
     (void)sd_event_source_set_time_relative(worker->silence,
                                             worker->events.silence_usec ?: SILENCE_USEC);
-    (void)sd_event_source_set_enabled(worker->silence, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_enabled(worker->silence,
+                                      worker->question ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 static int on_silence(sd_event_source *source, uint64_t usec, void *userdata)
@@ -265,7 +267,9 @@ static void take_question(BerthWorker *worker, sd_bus_message *message)
         return;
     }
     worker->question = sd_bus_message_ref(message);
-    worker->events.ask(question, details, worker->userdata);
+    wait_on(worker);
+    if (!worker->events.ask(question, details, worker->userdata))
+        lied(worker, "it asked what it may not ask");
 }
 
 void berth_worker_answer(BerthWorker *worker, bool yes)
@@ -273,6 +277,7 @@ void berth_worker_answer(BerthWorker *worker, bool yes)
     BERTH_AUTO_MESSAGE *question = g_steal_pointer(&worker->question);
     int r = sd_bus_reply_method_return(question, "b", yes);
 
+    wait_on(worker);
     if (r < 0)
         berth_debug("cannot answer a worker: %s", g_strerror(-r));
 }

@@ -29,7 +29,7 @@ typedef struct {
 
 /**
  * BerthWorkerEvents: what is told of a worker. All are called from the event loop, none before
- * berth_worker_run() has returned. The worker may be freed in progress and ask.
+ * berth_worker_run() has returned. The worker may be freed in progress.
  */
 typedef struct {
     /**
@@ -40,11 +40,14 @@ typedef struct {
     void (*progress)(uint64_t done, uint64_t total, const BerthWorkerLayer *layers,
                      unsigned n_layers, void *userdata);
     /**
-     * ask: (nullable): the worker asks and goes on when berth_worker_answer() was called. Without
-     *   this function every question is a lie.
+     * ask: (nullable): the worker asks and goes on when berth_worker_answer() was called, which can
+     *   be in here. Until then it may be silent.
      * @details: (element-type utf8 utf8)
+     *
+     * Returns: whether it may ask that; else it has lied, as with every question without this
+     *   function.
      */
-    void (*ask)(const char *question, GHashTable *details, void *userdata);
+    bool (*ask)(const char *question, GHashTable *details, void *userdata);
     /**
      * finished: called once, unless the worker was freed before. The worker is gone already: do
      *   not free it.

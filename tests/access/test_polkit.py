@@ -39,6 +39,8 @@ TABLE = {
     (IF_SANDBOX, 'Unpublish'): ('publish-sandbox', lambda: ()),
     (IF_SANDBOX, 'Remove'): ('manage-sandbox', lambda: (EMPTY,)),
     (IF_IMAGES, 'Pull'): ('pull', lambda: ('busybox', EMPTY)),
+    (IF_IMAGES, 'Push'): ('push', lambda: ('a:1', '', EMPTY)),
+    (IF_IMAGES, 'Copy'): ('pull', lambda: ('a:1', 'b:1', EMPTY)),
     (IF_IMAGES, 'List'): (None, lambda: (EMPTY,)),
     (IF_IMAGES, 'Import'): ('import', lambda: (archive(), EMPTY)),
     (IF_IMAGES, 'ImportBlob'): ('import', lambda: (digest('b'), archive(), EMPTY)),
@@ -60,9 +62,11 @@ TABLE = {
 }
 
 
-# What is found to be wrong with them after the access, and what was asked for by then: the target is in
-# the host's mount namespace; nothing is in the archive.
-REFUSED = {
+# What is found to be wrong with them after the access, if anything, and what was asked for by then: the
+# target is in the host's mount namespace; nothing is in the archive.
+MORE = {
+    'Push': (None, ['push', 'read-image']),
+    'Copy': (None, ['pull', 'push']),
     'Attach': ('NotSupported', ['join-sandbox', 'attach']),
     'Restore': ('ArchiveInvalid', ['manage-sandbox']),
 }
@@ -167,7 +171,7 @@ class EveryMethod(FakeStoreTestCase):
                 polkit.forget()
                 name = error_name(lambda: self.alice.call(path, interface, method, signature,
                                                           *arguments))
-                error, asked = REFUSED.get(method, (None, [action] if action else []))
+                error, asked = MORE.get(method, (None, [action] if action else []))
                 self.assertEqual(name, error and ERROR + error)
                 self.assertEqual([check.action for check in polkit.checks()], asked)
         self.assertEqual([row['Name'] for row in self.instance.list()], ['new'])

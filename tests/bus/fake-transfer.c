@@ -5,15 +5,16 @@
  *
  *   images       a line each: reference digest media-type size platform pulled-usec owner[,owner]…
  *   blobs/…      as in a real one; only OpenBlob's copies are read from there
- *   control/NAME a FIFO with what a transfer shall do, line by line; NAME is the reference, every
- *                '/', ':' and '@' made '_'. Without one the transfer is done at once
+ *   control/NAME a FIFO with what a transfer shall do, line by line; NAME is the reference, of the
+ *                destination if there are two, with every '/', ':' and '@' made '_'. Without one the
+ *                transfer is done at once
  *   query-KIND   a line as in such a FIFO, which a query does instead
  *   extra        when it is there, each image has a key too many
- *   log          what each worker was asked, a line each
+ *   log          what each worker was asked, a line each, and what it was answered
  *
  * Commands: progress DONE TOTAL [INDEX DIGEST STATE DONE TOTAL SOURCE]…; done DIGEST; error NAME
  * TEXT; result TEXT (a result without sense); flood COUNT; strange (a signal that nobody expects);
- * garbage; ask; kill SIGNAL; exit STATUS; hang.
+ * garbage; ask QUESTION; kill SIGNAL; exit STATUS; hang.
  */
 
 #include "base/error.h"
@@ -197,6 +198,18 @@ static void flood(Fake *fake, unsigned count)
         report(fake, words, 3);
 }
 
+static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    Fake *fake = userdata;
+    int yes;
+
+    check(sd_bus_message_read(reply, "b", &yes));
+    g_hash_table_remove_all(fake->texts);
+    g_hash_table_insert(fake->texts, g_strdup("Yes"), g_strdup_printf("%d", yes));
+    log_job(fake, "answer");
+    return 0;
+}
+
 /* One line of control/NAME. */
 static void obey(Fake *fake, const char *line)
 {
@@ -224,7 +237,8 @@ static void obey(Fake *fake, const char *line)
         check((int)write(SOCKET, "this is no message of any bus", 29));
     } else if (g_str_equal(word, "ask")) {
         check(sd_bus_call_method_async(fake->bus, NULL, NULL, BERTH_WORKER_PATH, BERTH_IF_WORKER,
-                                       "Ask", NULL, NULL, "sa{ss}", "anything", 0));
+                                       "Ask", on_answer, fake, "sa{ss}", argument, 1, "reference",
+                                       "somebody/elses:1"));
     } else if (g_str_equal(word, "kill")) {
         (void)raise((int)strtol(argument, NULL, 10));
     } else if (g_str_equal(word, "exit")) {
@@ -253,7 +267,8 @@ static int on_input(sd_event_source *source, int fd, uint32_t events, void *user
 
 static void transfer(Fake *fake)
 {
-    g_autofree char *name = g_strconcat("control/", text_of(fake, "Reference"), NULL);
+    g_autofree char *name =
+        g_strconcat("control/", text_of(fake, "Reference"), text_of(fake, "Destination"), NULL);
     int fd;
 
     g_strdelimit(name + strlen("control/"), "/:@", '_');

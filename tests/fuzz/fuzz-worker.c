@@ -84,11 +84,12 @@ static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *l
     }
 }
 
-static void on_ask(const char *question, GHashTable *details, void *userdata)
+static bool on_ask(const char *question, GHashTable *details, void *userdata)
 {
     BerthWorker **worker = userdata;
 
     berth_worker_answer(*worker, true);
+    return true;
 }
 
 static void on_finished(sd_bus_message *result, const GError *error, void *userdata)

@@ -168,11 +168,12 @@ static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *l
     (void)fflush(stdout);
 }
 
-static void on_ask(const char *question, GHashTable *details, void *userdata)
+static bool on_ask(const char *question, GHashTable *details, void *userdata)
 {
     const Job *job = userdata;
 
     berth_worker_answer(job->worker, g_str_equal(question, "yes"));
+    return true;
 }
 
 static int append_entry(sd_bus_message *job, const char *key, const char *value)
