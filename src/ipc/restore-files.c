@@ -15,6 +15,7 @@
 #include "base/names.h"
 #include "ipc/restore-log.h"
 #include "ipc/snapshot-index.h"
+#include "ipc/snapshot-refusals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,7 @@ struct BerthRestoreFiles {
     int shm, log;
     char *prefix; /* owned */
     const BerthActor *actor;
+    const char *const *leave_out;
     GArray *stack;    /* owned (element-type Directory): the first is shm itself */
     GHashTable *top;  /* owned: name → number, of what lies at the top */
     const char *path; /* (not owned) of the member that is being made */
@@ -52,7 +54,7 @@ static void clear_directory(gpointer data)
 }
 
 BerthRestoreFiles *berth_restore_files_new(int shm, int log, const char *prefix,
-                                           const BerthActor *actor)
+                                           const BerthActor *actor, const char *const *leave_out)
 {
     BerthRestoreFiles *files = g_new0(BerthRestoreFiles, 1);
 
@@ -60,6 +62,7 @@ BerthRestoreFiles *berth_restore_files_new(int shm, int log, const char *prefix,
     files->log = log;
     files->prefix = g_strdup(prefix);
     files->actor = actor;
+    files->leave_out = leave_out;
     files->stack = g_array_new(FALSE, TRUE, sizeof(Directory));
     g_array_set_clear_func(files->stack, clear_directory);
     files->top = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -90,6 +93,9 @@ static bool set_failed(const BerthRestoreFiles *files, GError **error, const cha
     int err = errno;
     g_autofree char *quoted = berth_quote(files->path);
 
+    if (err == EEXIST)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                               "the snapshot is damaged: its member %s is there twice", quoted);
     if (err == ENOSPC || err == EDQUOT || err == EFBIG)
         return berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,
                                "the sandbox is full: %s does not fit; resize it (berthctl resize) "
@@ -367,6 +373,13 @@ static bool make_link(const BerthRestoreFiles *files, const char *name, const ch
     g_autofree char *last = NULL;
     BERTH_AUTO_FD parent = -1;
 
+    if (berth_is_left_out(files->leave_out, target)) {
+        g_autofree char *quoted = berth_quote(files->path);
+
+        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
+                               "%s is another name of a file that LeaveOut names; name it too",
+                               quoted);
+    }
     if (n < 2 || !g_str_equal(parts[0], BERTH_SNAPSHOT_SHM) ||
         (!g_hash_table_contains(files->top, parts[1])))
         return set_invalid(files, error, "is a link to a file that is not before it");

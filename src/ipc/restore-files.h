@@ -11,9 +11,10 @@ typedef struct BerthRestoreFiles BerthRestoreFiles;
  * @shm: (not owned) directory descriptor of an empty shm
  * @log: (not owned) the log, see restore-log.h
  * @prefix: of the names that files at its top get
+ * @leave_out: (nullable): what is not added
  */
 BerthRestoreFiles *berth_restore_files_new(int shm, int log, const char *prefix,
-                                           const BerthActor *actor);
+                                           const BerthActor *actor, const char *const *leave_out);
 void berth_restore_files_free(BerthRestoreFiles *files);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthRestoreFiles, berth_restore_files_free)
 

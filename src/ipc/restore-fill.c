@@ -183,7 +183,8 @@ static void begin(Work *work)
         .fds = g_array_new(FALSE, FALSE, sizeof(int)),
         .filled = g_array_new(FALSE, FALSE, sizeof(gboolean)),
     };
-    work->files = berth_restore_files_new(fill->shm, fill->log, fill->prefix, actor);
+    work->files =
+        berth_restore_files_new(fill->shm, fill->log, fill->prefix, actor, fill->spec->leave_out);
 }
 
 bool berth_fill(const BerthFill *fill, GError **error)

@@ -228,23 +228,29 @@ static bool crc_before(const BerthRestoreReader *reader, uint64_t position, uint
     return false;
 }
 
-static bool check_end(const BerthRestoreReader *reader, const json_t *end, bool known, uint32_t crc)
+/* Whether the last member says what was read; what it does not say is not asked. */
+static bool check_end(const BerthRestoreReader *reader, const json_t *end, uint64_t position)
 {
-    const json_t *members = json_object_get(end, "members");
+    const json_t *members = json_object_get(end, "members"), *bytes = json_object_get(end, "bytes");
     const char *text = json_string_value(json_object_get(end, "crc32c"));
-    g_autofree char *hex = g_strdup_printf("%08x", crc);
+    g_autofree char *hex = NULL;
+    uint32_t crc;
 
-    if (!json_is_object(end))
+    if (!json_is_object(end) ||
+        (members && json_integer_value(members) != (json_int_t)reader->members - 1) ||
+        (bytes && json_integer_value(bytes) != (json_int_t)position))
         return false;
-    if (members && json_integer_value(members) != (json_int_t)reader->members - 1)
+    if (!text)
+        return true;
+    if (!crc_before(reader, position, &crc))
         return false;
-    return !text || (known && g_str_equal(text, hex));
+    hex = g_strdup_printf("%08x", crc);
+    return g_str_equal(text, hex);
 }
 
 bool berth_restore_reader_finish(BerthRestoreReader *reader, GError **error)
 {
-    uint32_t crc = 0;
-    bool known = crc_before(reader, (uint64_t)archive_read_header_position(reader->archive), &crc);
+    uint64_t position = (uint64_t)archive_read_header_position(reader->archive);
     g_autoptr(GByteArray) text = berth_restore_reader_text(reader, END_MAX, error);
     const BerthJsonLimits limits = { END_MAX, 4, 16, END_MAX };
     g_autoptr(json_t) end =
@@ -252,7 +258,7 @@ bool berth_restore_reader_finish(BerthRestoreReader *reader, GError **error)
 
     if (!text)
         return false;
-    return check_end(reader, end, known, crc) ||
+    return check_end(reader, end, position) ||
            berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
                            "the snapshot is damaged: its checksum is not the one that its "
                            "last member says");

@@ -25,7 +25,7 @@
 #define PATH_MOST 3500 /* bytes of a path: what tar programs take */
 #define LOOKS_MAX 5    /* at files that come and go while they are counted */
 
-/* shmem_xattr in the kernel: an attribute user.* uses up this much, besides name and value */
+/* simple_xattr_space() in the kernel: an attribute takes this much, besides name and value */
 #define XATTR_SPACE 40
 #define INODE_SPACE 1024
 
@@ -36,10 +36,19 @@ typedef struct {
     bool check_access;       /* root may read everything */
     uint64_t names;          /* found */
     uint64_t xattr_space;    /* bytes that they use of the room for inodes */
-    GHashTable *linked;      /* inode → path of files with more names than one */
+    GHashTable *linked;      /* inode → path, of files with more names than one */
     GString *path;           /* of what is looked at, such as shm/dir/file */
     unsigned depth;
 } Walk;
+
+static void walk_clear(Walk *walk)
+{
+    if (walk->linked)
+        g_hash_table_unref(walk->linked);
+    if (walk->path)
+        g_string_free(walk->path, TRUE);
+}
+#define AUTO_WALK __attribute__((cleanup(walk_clear))) Walk
 
 static bool walk_directory(Walk *walk, int fd, GError **error);
 
@@ -73,22 +82,16 @@ static bool is_kept(const char *attribute)
            g_str_has_prefix(attribute, "system.posix_acl_");
 }
 
-/* Adds the attributes of @fd to @entry, which may be NULL: then only their room is counted. */
-static void add_attributes(Walk *walk, int fd, struct archive_entry *entry)
+static void add_attributes(int fd, struct archive_entry *entry)
 {
     size_t length;
     g_autofree char *list = list_attributes(fd, &length);
 
     for (const char *name = list; name && name < list + length; name += strlen(name) + 1) {
         g_autofree char *value = NULL;
-        ssize_t size;
+        ssize_t size = is_kept(name) ? fgetxattr(fd, name, NULL, 0) : -1;
 
-        if (!is_kept(name))
-            continue;
-        size = fgetxattr(fd, name, NULL, 0);
-        if (g_str_has_prefix(name, "user.") && size >= 0)
-            walk->xattr_space += XATTR_SPACE + strlen(name) + (uint64_t)size;
-        if (!entry || size < 0)
+        if (size < 0)
             continue;
         value = g_malloc((size_t)size + 1);
         size = fgetxattr(fd, name, value, (size_t)size);
@@ -140,7 +143,7 @@ static bool write_file(Walk *walk, int fd, GError **error)
         archive_entry_copy_hardlink(entry, earlier);
         return berth_snapshot_writer_begin(walk->writer, entry, error);
     }
-    add_attributes(walk, fd, entry);
+    add_attributes(fd, entry);
     return berth_snapshot_data(walk->writer, entry, fd, (uint64_t)st.st_size,
                                (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size, error);
 }
@@ -173,7 +176,7 @@ static bool write_directory(Walk *walk, int fd, GError **error)
     if (fstat(fd, &st) < 0)
         return set_failed(walk, error);
     entry = new_entry(walk, &st);
-    add_attributes(walk, fd, entry);
+    add_attributes(fd, entry);
     return berth_snapshot_writer_begin(walk->writer, entry, error);
 }
 
@@ -275,6 +278,49 @@ static bool walk_directory(Walk *walk, int fd, GError **error)
     return ok;
 }
 
+/* Counts the room that the attributes of a file take, once for all its names. */
+static void count_attributes(Walk *walk, int fd)
+{
+    g_autofree char *list = NULL;
+    gint64 inode;
+    struct stat st;
+    size_t length;
+
+    if (fstat(fd, &st) < 0)
+        return;
+    inode = (gint64)st.st_ino;
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 &&
+        !g_hash_table_add(walk->linked, g_memdup2(&inode, sizeof(inode))))
+        return;
+    list = list_attributes(fd, &length);
+    for (const char *name = list; name && name < list + length; name += strlen(name) + 1) {
+        ssize_t size = fgetxattr(fd, name, NULL, 0);
+
+        if (size >= 0 && !g_str_has_prefix(name, "system."))
+            walk->xattr_space += XATTR_SPACE + strlen(name) + (uint64_t)size;
+    }
+}
+
+static bool count_names(Walk *walk, int fd, bool attributes);
+
+/* One name, and what is below it. */
+static bool count_entry(Walk *walk, int dir, const struct dirent *entry, bool attributes)
+{
+    mode_t type = type_of(dir, entry);
+    BERTH_AUTO_FD fd = -1;
+
+    walk->names++;
+    if (type != S_IFDIR && !(attributes && type == S_IFREG))
+        return true;
+    fd = openat(dir, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT;
+    if (type == S_IFDIR)
+        return walk->depth < DEPTH_MAX && count_names(walk, fd, attributes);
+    count_attributes(walk, fd);
+    return true;
+}
+
 /* Counts every name, left out or not, and the room that attributes take. */
 static bool count_names(Walk *walk, int fd, bool attributes)
 {
@@ -284,27 +330,13 @@ static bool count_names(Walk *walk, int fd, bool attributes)
 
     if (!dir)
         return false;
-    (void)berth_steal_fd(&copy);
+    (void)berth_steal_fd(&copy); /* closedir() closes it */
     if (attributes)
-        add_attributes(walk, fd, NULL);
+        count_attributes(walk, fd);
     walk->depth++;
-    for (struct dirent *entry = readdir(dir); ok && entry; entry = readdir(dir)) {
-        mode_t type = type_of(fd, entry);
-        BERTH_AUTO_FD child = -1;
-
-        if (g_str_equal(entry->d_name, ".") || g_str_equal(entry->d_name, ".."))
-            continue;
-        walk->names++;
-        if (type != S_IFDIR && !(attributes && type == S_IFREG))
-            continue;
-        child = openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (child < 0)
-            ok = errno == ENOENT;
-        else if (type == S_IFDIR)
-            ok = walk->depth < DEPTH_MAX && count_names(walk, child, attributes);
-        else
-            add_attributes(walk, child, NULL);
-    }
+    for (struct dirent *entry = readdir(dir); ok && entry; entry = readdir(dir))
+        if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, ".."))
+            ok = count_entry(walk, fd, entry, attributes);
     walk->depth--;
     return ok;
 }
@@ -320,7 +352,8 @@ bool berth_files_find_unlinked(int shm, BerthIndex *index, BerthRefusals *refusa
     uint64_t found = 0;
 
     for (unsigned look = 0; look < LOOKS_MAX; look++) {
-        Walk walk = { 0 };
+        AUTO_WALK walk = { .linked =
+                               g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL) };
 
         /* attributes are looked at only when there is something to explain */
         if (!berth_shm_usage(shm, &before, error))
@@ -342,15 +375,6 @@ bool berth_files_find_unlinked(int shm, BerthIndex *index, BerthRefusals *refusa
                      "program, and cannot be reached");
     return true;
 }
-
-static void walk_clear(Walk *walk)
-{
-    if (walk->linked)
-        g_hash_table_unref(walk->linked);
-    if (walk->path)
-        g_string_free(walk->path, TRUE);
-}
-#define AUTO_WALK __attribute__((cleanup(walk_clear))) Walk
 
 bool berth_files_survey(int shm, BerthRefusals *refusals, GError **error)
 {

@@ -2,7 +2,8 @@
 /*
  * What the kernel tells about the processes of a sandbox only by procfs and kcmp(2): who waits to
  * send into a message queue, and who has undo operations of semaphores pending. Processes come and
- * go while this looks; whatever vanishes is not there. Nothing of a process is changed.
+ * go while this looks; whatever vanishes, or may not be looked at, is not there: what is missed
+ * here is made good later (see snapshot-spill.c). Nothing of a process is changed.
  */
 
 #include "ipc/snapshot-processes.h"
@@ -58,11 +59,10 @@ static bool is_send(long number)
 typedef struct {
     GPtrArray *queues;
     pid_t pid; /* whose threads are looked at */
-    bool denied;
 } Senders;
 
 /* The descriptor that a thread is sending to; -1: it does not send. */
-static int descriptor_of_send(int proc, const char *task, bool *denied)
+static int descriptor_of_send(int proc, const char *task)
 {
     g_autofree char *path = g_strconcat(task, "/syscall", NULL);
     BERTH_AUTO_FD fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
@@ -74,10 +74,8 @@ static int descriptor_of_send(int proc, const char *task, bool *denied)
     if (fd < 0)
         return -1;
     n = read(fd, text, sizeof(text) - 1);
-    if (n <= 0) {
-        *denied |= n < 0 && (errno == EPERM || errno == EACCES);
+    if (n <= 0)
         return -1;
-    }
     text[n] = '\0'; /* proc(5): "running", or a number and arguments in hexadecimal */
     if (sscanf(text, "%ld 0x%lx", &number, &argument) != 2 || !is_send(number))
         return -1;
@@ -88,7 +86,7 @@ static void look_at_thread(int proc, pid_t tid, void *userdata)
 {
     Senders *senders = userdata;
     g_autofree char *task = g_strdup_printf("%d/task/%d", senders->pid, tid);
-    int descriptor = descriptor_of_send(proc, task, &senders->denied);
+    int descriptor = descriptor_of_send(proc, task);
     g_autofree char *path = g_strdup_printf("%s/fd/%d", task, descriptor);
     struct stat st;
 
@@ -115,12 +113,8 @@ bool berth_processes_find_senders(int proc, GPtrArray *queues, GError **error)
 {
     Senders senders = { .queues = queues };
 
-    if (!each_number(proc, ".", look_at_process, &senders))
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read /proc");
-    return !senders.denied ||
-           berth_set_error(error, BERTH_ERROR_FAILED,
-                           "a message queue is full, and it cannot be found out whether somebody "
-                           "waits to send into it (the service needs CAP_SYS_PTRACE)");
+    return each_number(proc, ".", look_at_process, &senders) ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read /proc");
 }
 
 typedef struct {

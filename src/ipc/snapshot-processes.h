@@ -18,7 +18,8 @@ typedef struct {
  * @proc: root directory of a procfs that shows all processes
  * @queues: (element-type BerthFullQueue)
  *
- * A thread that is stopped in the call counts: it goes on with it. Takes CAP_SYS_PTRACE.
+ * A thread that is stopped in the call counts: it goes on with it. Takes CAP_SYS_PTRACE; processes
+ * that even so may not be looked at, of another user namespace than this, are not found.
  */
 bool berth_processes_find_senders(int proc, GPtrArray *queues, GError **error);
 
