@@ -141,6 +141,8 @@ class Runner:
             environment['BERTH_TEST_KEEP'] = '1'
         if self.options.survive_kills is not None:
             environment['BERTH_SURVIVE_KILLS'] = str(self.options.survive_kills)
+        if self.options.snapshot_kills is not None:
+            environment['BERTH_SNAPSHOT_KILLS'] = str(self.options.snapshot_kills)
         if suite == 'unit':
             return self._unit_jobs(directory, environment, seconds)
         if suite == 'fuzz':
@@ -317,6 +319,9 @@ def parse_arguments():
                         help='for each fuzz target (default: 10)')
     parser.add_argument('--survive-kills', type=int, metavar='N',
                         help='how often the suite survive kills the service (default: 200)')
+    parser.add_argument('--snapshot-kills', type=int, metavar='N',
+                        help='how often the suite snapshot kills the service at random moments, '
+                             'saving and restoring (default: 15 times each)')
     parser.add_argument('--keep', action='store_true', help="keep the tests' temporary directories")
     parser.add_argument('-v', '--verbose', action='store_true', help='all output of all tests')
     parser.add_argument('-k', dest='pattern', metavar='PATTERN',

@@ -33,6 +33,7 @@ from .polkit import Polkit
 from .proxy import FaultProxy, has
 from .registry import Registry
 from .skopeo import skopeo, skopeo_pull, skopeo_push
+from .snapshots import SnapshotTestCase
 from .terminal import Terminal
 from .tls import CA
 from .tokens import TokenServer
@@ -46,7 +47,7 @@ __all__ = [
     'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
     'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'MemoryRegistry', 'NONDISTRIBUTABLE',
     'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError',
-    'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'contents', 'digest',
+    'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'contents', 'digest',
     'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
     'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
     'skopeo_push', 'syscalls', 'take_fds', 'use_hosts', 'vardict', 'write_layout',

@@ -7,6 +7,7 @@ Every function runs in the member and returns plain values.
 import ctypes
 import hashlib
 import os
+import signal
 import stat
 
 from . import syscalls
@@ -211,14 +212,25 @@ def mq_drain(name):
 
 
 def mq_notify(name):
-    """SIGUSR1 when a message comes into the empty queue; ignored."""
+    """A child registers for a notification. Returns: its PID."""
     class Event(ctypes.Structure):
         _fields_ = [('value', ctypes.c_void_p), ('signal', ctypes.c_int), ('kind', ctypes.c_int),
                     ('pad', ctypes.c_char * 48)]
-    queue = mq_open(name)
-    event = Event(None, 0, 1)  # SIGEV_NONE
-    _check(_libc.mq_notify(queue, ctypes.byref(event)))
-    return queue  # stays open: closing it ends the registration
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+            event = Event(None, 0, 1)  # SIGEV_NONE
+            _check(_libc.mq_notify(mq_open(name), ctypes.byref(event)))
+            os.write(writer, b'x')
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    assert os.read(reader, 1)
+    os.close(reader)
+    return child
 
 
 # Files

@@ -1,49 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Sandbox.Snapshot and Restore: what goes in comes out, and nothing else is touched."""
 
-import json
 import os
 import subprocess
-import tarfile
 import tempfile
 import unittest
 
-from berthtest import InstanceTestCase, contents
+from berthtest import SnapshotTestCase, contents
 
 MB = 1 << 20
-
-
-class SnapshotTestCase(InstanceTestCase):
-    def setUp(self):
-        super().setUp()
-        directory = tempfile.TemporaryDirectory(dir=os.environ.get('BERTH_TEST_TMP'))
-        self.addCleanup(directory.cleanup)
-        self.file = os.path.join(directory.name, 'archive.tar')
-
-    def save(self, path, calls=None, **options):
-        """Returns: the path of the archive."""
-        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            (calls or self.instance).snapshot(path, fd, **options)
-        finally:
-            os.close(fd)
-        return self.file
-
-    def load(self, path, calls=None, file=None, **options):
-        fd = os.open(file or self.file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            (calls or self.instance).restore(path, fd, **options)
-        finally:
-            os.close(fd)
-
-    def index(self):
-        with tarfile.open(self.file) as archive:
-            return json.load(archive.extractfile('berth-snapshot.json'))
-
-    def assertEmpty(self, member):
-        self.assertEqual(member.listdir('/dev/shm'), [])
-        self.assertEqual(member.do(contents.describe_sysv), {'shm': [], 'sem': [], 'msg': []})
-        self.assertEqual(member.do(contents.describe_queues), {})
 
 
 class Everything(SnapshotTestCase):
