@@ -161,6 +161,16 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Where memory is short, a worker goes before the service: it can be started again. */
+static void offer_to_oom_killer(void)
+{
+    static const char score[] = "500";
+    BERTH_AUTO_FD fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, score, sizeof(score) - 1) < 0) { /* then it counts like all others */
+    }
+}
+
 static G_GNUC_NORETURN void run_worker(const Launcher *launcher, const BerthLaunchRequest *request,
                                        int socket)
 {
@@ -170,6 +180,7 @@ static G_GNUC_NORETURN void run_worker(const Launcher *launcher, const BerthLaun
 
     reset_signals();
     (void)setsid();
+    offer_to_oom_killer();
     if (arrange_descriptors(socket)) {
         step = BERTH_LAUNCH_CAPABILITIES;
         if (drop_bounding())

@@ -122,6 +122,8 @@ class Confinement(WorkerTestCase):
         self.assertEqual(status['Groups'].split(), [])
         self.assertEqual(status['NoNewPrivs'], '1')
         self.assertEqual(status['Seccomp'], '2')
+        with open(f'/proc/{worker}/oom_score_adj', encoding='utf-8') as file:
+            self.assertEqual(file.read().strip(), '500')
         # not dumpable: its files in /proc are root's
         self.assertEqual(os.stat(f'/proc/{worker}/environ').st_uid, 0)
 
