@@ -46,6 +46,7 @@ SUITES = {
     'store': ('asan', 900),
     'pull': ('asan', 600),
     'faults': ('asan', 600),
+    'airgap': ('asan', 300),
     'peers': ('plain', 300),
     'system': ('plain', 900),
     'fuzz': ('fuzz', 120),

@@ -29,6 +29,7 @@ from .leftovers import (inside_vault, look_into_vault, mounts_below, namespace_r
                         parse_mountinfo)
 from .member import Member, MemberError
 from .memory import MemoryRegistry
+from .networks import Machine
 from .polkit import Polkit
 from .proxy import FaultProxy, has
 from .registry import Registry
@@ -45,10 +46,11 @@ __all__ = [
     'CurlTestCase', 'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages',
     'FakeStoreTestCase', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER',
     'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
-    'InstanceTestCase', 'Layer', 'Member', 'MemberError', 'MemoryRegistry', 'NONDISTRIBUTABLE',
-    'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient', 'RegistryError',
-    'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer', 'User', 'UserTestCase', 'contents', 'digest',
-    'effective', 'faults', 'gid_of_name', 'has', 'images', 'inside_vault', 'look_into_vault', 'memfd', 'mounts_below',
-    'name_of_uid', 'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull',
-    'skopeo_push', 'syscalls', 'take_fds', 'use_hosts', 'vardict', 'write_layout',
+    'InstanceTestCase', 'Layer', 'Machine', 'Member', 'MemberError', 'MemoryRegistry',
+    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient',
+    'RegistryError', 'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer', 'User',
+    'UserTestCase', 'contents', 'digest', 'effective', 'faults', 'gid_of_name', 'has', 'images',
+    'inside_vault', 'look_into_vault', 'memfd', 'mounts_below', 'name_of_uid',
+    'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull', 'skopeo_push', 'syscalls',
+    'take_fds', 'use_hosts', 'vardict', 'write_layout',
 ]
