@@ -34,12 +34,14 @@ typedef struct {
     bool stopped;         /* --stopped */
     GPtrArray *leave_out; /* (nullable) (element-type utf8): --leave-out= */
 
-    CtlTransferSpec transfer; /* how to pull */
+    CtlTransferSpec transfer; /* how to transfer images */
     const char *username;     /* --username= */
 
     char **operands; /* behind the verb, n_operands of them */
     int n_operands;
     char **command; /* of run and enter, NULL-terminated */
+
+    bool detached; /* a transfer goes on without us */
 
     sd_bus *bus; /* opened by the first call, see ctl/bus.h */
 } Ctl;
@@ -60,6 +62,11 @@ int ctl_verb_unpublish(Ctl *ctl);
 int ctl_verb_snapshot(Ctl *ctl);
 int ctl_verb_restore(Ctl *ctl);
 int ctl_verb_pull(Ctl *ctl);
+int ctl_verb_push(Ctl *ctl);
+int ctl_verb_copy(Ctl *ctl);
+int ctl_verb_import(Ctl *ctl);
+int ctl_verb_import_blob(Ctl *ctl);
+int ctl_verb_export(Ctl *ctl);
 int ctl_verb_images(Ctl *ctl);
 int ctl_verb_inspect(Ctl *ctl);
 int ctl_verb_tag(Ctl *ctl);

@@ -173,7 +173,8 @@ int ctl_follow_report_finished(CtlFollowReport *report)
     }
     if (report->form == CTL_FOLLOW_EVENTS)
         print_finished(report, name, message);
-    else if (!name && progress->digest && *progress->digest)
+    else if (!name && progress->digest && *progress->digest &&
+             g_strcmp0(report->ctl->transfer.output, "-") != 0)
         puts(progress->digest);
     return name ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -211,6 +211,7 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
 {
     Follow *follow = userdata;
 
+    follow->ctl->detached = true;
     if (follow->path)
         ctl_follow_report_detached(&follow->report);
     else
@@ -303,14 +304,14 @@ static void clear(Follow *follow)
     g_free(follow->service);
 }
 
-int ctl_follow_call(Ctl *ctl, sd_bus_message *message)
+int ctl_follow_call(Ctl *ctl, sd_bus_message *message, int r)
 {
     __attribute__((cleanup(clear))) Follow follow = { .ctl = ctl, .status = EXIT_FAILURE };
-    int r;
 
     if (ctl->json == CTL_JSON_PRETTY)
         ctl->json = CTL_JSON_SHORT; /* events are told apart by lines, failures too */
-    r = prepare(&follow);
+    if (r >= 0)
+        r = prepare(&follow);
     if (r >= 0)
         r = sd_bus_call_async(ctl->bus, NULL, message, on_path, &follow, 0);
     if (r >= 0)

@@ -14,6 +14,9 @@
 
 static int verb_help(Ctl *ctl);
 
+#define PUSH_OPTIONS (CTL_OPTIONS_PLATFORMS | CTL_OPTIONS_REFERRERS | CTL_OPTIONS_REGISTRY)
+#define PULL_OPTIONS (PUSH_OPTIONS | CTL_OPTIONS_FOREIGN)
+
 static const CtlVerb verbs[] = {
     { "create", "[NAME]", 0, 1, false, CTL_OPTIONS_SPEC, ctl_verb_create,
       "make a sandbox, print its ID" },
@@ -35,8 +38,18 @@ static const CtlVerb verbs[] = {
       ctl_verb_snapshot, "save its contents; -: standard output" },
     { "restore", "SANDBOX FILE", 2, 2, false, CTL_OPTIONS_RESTORE, ctl_verb_restore,
       "fill an empty one from a snapshot" },
-    { "pull", "REFERENCE", 1, 1, false, CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, ctl_verb_pull,
+    { "pull", "REFERENCE", 1, 1, false, PULL_OPTIONS, ctl_verb_pull,
       "get an image from a registry, print its digest" },
+    { "push", "IMAGE [REFERENCE]", 1, 2, false, PUSH_OPTIONS, ctl_verb_push,
+      "send an image to a registry" },
+    { "copy", "REFERENCE REFERENCE", 2, 2, false, PULL_OPTIONS, ctl_verb_copy,
+      "from registry to registry" },
+    { "import", "FILE|-", 1, 1, false, CTL_OPTIONS_IMPORT, ctl_verb_import,
+      "take the images of an archive in" },
+    { "import-blob", "DIGEST FILE|-", 2, 2, false, 0, ctl_verb_import_blob,
+      "take a blob in, for a later pull" },
+    { "export", "IMAGE… -o FILE|-", 1, INT_MAX, false, CTL_OPTIONS_EXPORT, ctl_verb_export,
+      "write images to an archive" },
     { "images", "[REFERENCE]", 0, 1, false, 0, ctl_verb_images,
       "list images, those that begin with it" },
     { "inspect", "IMAGE", 1, 1, false, 0, ctl_verb_inspect, "show all about an image" },

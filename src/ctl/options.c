@@ -37,7 +37,11 @@ enum {
     OPTION_LEAVE_OUT,
     OPTION_PLATFORM,
     OPTION_ALL_PLATFORMS,
+    OPTION_REFERRERS,
     OPTION_FOREIGN,
+    OPTION_FORMAT,
+    OPTION_INCLUDE_FOREIGN,
+    OPTION_REFERENCE,
     OPTION_CREDS,
     OPTION_MAX_BANDWIDTH,
     OPTION_USERNAME,
@@ -80,12 +84,19 @@ static const struct {
     { "platform", OPTION_PLATFORM, "OS/ARCH", CTL_OPTIONS_PLATFORMS,
       "which of several, as linux/arm64; default: this machine's" },
     { "all-platforms", OPTION_ALL_PLATFORMS, NULL, CTL_OPTIONS_PLATFORMS, "all there are" },
-    { "foreign", OPTION_FOREIGN, "WHERE", CTL_OPTIONS_TRANSFER,
+    { "referrers", OPTION_REFERRERS, NULL, CTL_OPTIONS_REFERRERS,
+      "also what refers to it, as signatures do" },
+    { "foreign", OPTION_FOREIGN, "WHERE", CTL_OPTIONS_FOREIGN,
       "foreign layers: registry-first, registry-only, url-only, skip" },
-    { "creds", OPTION_CREDS, "FILE", CTL_OPTIONS_TRANSFER,
+    { "creds", OPTION_CREDS, "FILE", CTL_OPTIONS_REGISTRY,
       "an auth.json with the credentials to use" },
-    { "max-bandwidth", OPTION_MAX_BANDWIDTH, "BYTES", CTL_OPTIONS_TRANSFER,
+    { "max-bandwidth", OPTION_MAX_BANDWIDTH, "BYTES", CTL_OPTIONS_REGISTRY,
       "bytes a second at most, as 10M" },
+    { "output", 'o', "FILE", CTL_OPTIONS_EXPORT, "where to write; -: standard output" },
+    { "format", OPTION_FORMAT, "FORMAT", CTL_OPTIONS_EXPORT, "oci (default) or docker" },
+    { "include-foreign", OPTION_INCLUDE_FOREIGN, NULL, CTL_OPTIONS_EXPORT, "foreign layers too" },
+    { "reference", OPTION_REFERENCE, "REFERENCE", CTL_OPTIONS_IMPORT,
+      "name of the image in an archive without names" },
     { "username", OPTION_USERNAME, "USER", CTL_OPTIONS_LOGIN,
       "whose credentials; the password comes on standard input then" },
     { "json", OPTION_JSON, "FORM", CTL_OPTIONS_COMMON, "print JSON: pretty, short or off" },
@@ -109,7 +120,10 @@ static const struct {
     { CTL_OPTIONS_RUN, "Options of run:" },
     { CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
       "Options of snapshot (--leave-out= also of restore):" },
-    { CTL_OPTIONS_TRANSFER | CTL_OPTIONS_PLATFORMS, "Options of pull:" },
+    { CTL_OPTIONS_PLATFORMS | CTL_OPTIONS_REFERRERS | CTL_OPTIONS_FOREIGN | CTL_OPTIONS_REGISTRY,
+      "Options of pull, push and copy (--foreign= not of push):" },
+    { CTL_OPTIONS_EXPORT, "Options of export:" },
+    { CTL_OPTIONS_IMPORT, "Options of import:" },
     { CTL_OPTIONS_LOGIN, "Options of login:" },
     { CTL_OPTIONS_COMMON, "Options:" },
 };
@@ -243,8 +257,23 @@ static int take_transfer_option(Ctl *ctl, int value, const char *text)
     case OPTION_ALL_PLATFORMS:
         transfer->all_platforms = true;
         break;
+    case OPTION_REFERRERS:
+        transfer->referrers = true;
+        break;
     case OPTION_FOREIGN:
         transfer->foreign = text;
+        break;
+    case 'o':
+        transfer->output = text;
+        break;
+    case OPTION_FORMAT:
+        transfer->format = text;
+        break;
+    case OPTION_INCLUDE_FOREIGN:
+        transfer->include_foreign = true;
+        break;
+    case OPTION_REFERENCE:
+        transfer->reference = text;
         break;
     case OPTION_CREDS:
         transfer->creds = text;
@@ -420,7 +449,7 @@ int ctl_options_parse(Ctl *ctl, int argc, char **argv, const CtlVerb *verbs, con
     /* '-': operands come in order, as OPERAND; ':': a missing value is told from an unknown option
      */
     while (status == EXIT_SUCCESS && !ctl->command &&
-           (result = getopt_long(argc, argv, "-:jqh", longs, NULL)) >= 0) {
+           (result = getopt_long(argc, argv, "-:jqho:", longs, NULL)) >= 0) {
         if (result == 'h') {
             ctl_options_help(ctl, verbs);
             return EXIT_SUCCESS;

@@ -9,11 +9,15 @@ enum {
     CTL_OPTIONS_INODES = 1 << 1, /* --shm-inodes= alone */
     CTL_OPTIONS_SPEC = 1 << 2,   /* what describes a sandbox */
     CTL_OPTIONS_RUN = 1 << 3,
-    CTL_OPTIONS_TRANSFER = 1 << 4,  /* how bytes come or go */
-    CTL_OPTIONS_SNAPSHOT = 1 << 6,  /* how to save a sandbox */
-    CTL_OPTIONS_RESTORE = 1 << 7,   /* what not to save or restore */
-    CTL_OPTIONS_PLATFORMS = 1 << 5, /* which images of an index */
-    CTL_OPTIONS_LOGIN = 1 << 6,
+    CTL_OPTIONS_PLATFORMS = 1 << 4, /* which images of an index */
+    CTL_OPTIONS_REGISTRY = 1 << 5,  /* how to talk to a registry */
+    CTL_OPTIONS_FOREIGN = 1 << 6,   /* where foreign layers come from */
+    CTL_OPTIONS_REFERRERS = 1 << 7,
+    CTL_OPTIONS_EXPORT = 1 << 8,
+    CTL_OPTIONS_IMPORT = 1 << 9,
+    CTL_OPTIONS_SNAPSHOT = 1 << 10, /* how to save a sandbox */
+    CTL_OPTIONS_RESTORE = 1 << 11,  /* what not to save or restore */
+    CTL_OPTIONS_LOGIN = 1 << 12,
 };
 
 /** CtlVerb: a line of the table of verbs in main.c. */

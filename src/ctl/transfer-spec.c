@@ -6,16 +6,34 @@
 
 #include "ctl/transfer-spec.h"
 
+static int append_text(sd_bus_message *message, const char *key, const char *text)
+{
+    return text ? sd_bus_message_append(message, "{sv}", key, "s", text) : 0;
+}
+
+static int append_flag(sd_bus_message *message, const char *key, bool flag)
+{
+    return flag ? sd_bus_message_append(message, "{sv}", key, "b", true) : 0;
+}
+
 int ctl_transfer_spec_append(const CtlTransferSpec *spec, int credentials, sd_bus_message *message)
 {
     int r = sd_bus_message_open_container(message, 'a', "{sv}");
 
-    if (r >= 0 && spec->platform)
-        r = sd_bus_message_append(message, "{sv}", "Platform", "s", spec->platform);
-    if (r >= 0 && spec->all_platforms)
-        r = sd_bus_message_append(message, "{sv}", "AllPlatforms", "b", true);
-    if (r >= 0 && spec->foreign)
-        r = sd_bus_message_append(message, "{sv}", "ForeignLayers", "s", spec->foreign);
+    if (r >= 0)
+        r = append_text(message, "Platform", spec->platform);
+    if (r >= 0)
+        r = append_flag(message, "AllPlatforms", spec->all_platforms);
+    if (r >= 0)
+        r = append_flag(message, "Referrers", spec->referrers);
+    if (r >= 0)
+        r = append_text(message, "ForeignLayers", spec->foreign);
+    if (r >= 0)
+        r = append_text(message, "Format", spec->format);
+    if (r >= 0)
+        r = append_flag(message, "IncludeForeign", spec->include_foreign);
+    if (r >= 0)
+        r = append_text(message, "Reference", spec->reference);
     if (r >= 0 && spec->has_max_bandwidth)
         r = sd_bus_message_append(message, "{sv}", "MaxBandwidth", "t", spec->max_bandwidth);
     if (r >= 0 && credentials >= 0)

@@ -12,8 +12,13 @@
 typedef struct {
     const char *platform;
     bool all_platforms;
-    const char *foreign; /* ForeignLayers */
-    const char *creds;   /* an auth.json; NULL: the user's own */
+    bool referrers;
+    const char *foreign;   /* ForeignLayers */
+    const char *format;    /* of export */
+    bool include_foreign;  /* of export */
+    const char *reference; /* of import */
+    const char *creds;     /* an auth.json; NULL: the user's own */
+    const char *output;    /* where export writes, `-`: standard output */
     bool has_max_bandwidth;
     uint64_t max_bandwidth; /* bytes a second */
 } CtlTransferSpec;

@@ -87,14 +87,12 @@ int ctl_verb_wait(Ctl *ctl)
     CTL_AUTO_MESSAGE *message = NULL;
     uint32_t id;
     int status = parse_id(ctl, ctl->operands[0], &id);
-    int r;
 
     if (status != EXIT_SUCCESS)
         return status;
     if (!ctl_bus_new_call(ctl, BERTH_OBJECT_ROOT, BERTH_IF_IMAGES, "GetTransfer", &message))
         return EXIT_FAILURE;
-    r = sd_bus_message_append_basic(message, 'u', &id);
-    return r < 0 ? ctl_fail_bus(ctl, NULL, r) : ctl_follow_call(ctl, message);
+    return ctl_follow_call(ctl, message, sd_bus_message_append_basic(message, 'u', &id));
 }
 
 static bool cancel(Ctl *ctl, uint32_t id)

@@ -6,7 +6,6 @@ layer that fails, a service that goes away. A thread of the test's process serve
 of its own, which owns the service's name.
 """
 
-import contextlib
 import fcntl
 import os
 import threading
@@ -28,7 +27,10 @@ class Fail(Exception):
 
 
 class Call:
-    """One that arrived: interface, member, path, args; descriptors as bytes in files, with seals."""
+    """One that arrived: interface, member, path, args.
+
+    files and seals: of the memfds among the args; fds: the other descriptors, until close().
+    """
 
     def __init__(self, message):
         self.interface = message.get_interface()
@@ -36,16 +38,20 @@ class Call:
         self.path = message.get_path()
         self.files = []
         self.seals = []
+        self.fds = []
         self.args = [self._plain(value) for value in message.get_args_list()]
 
     def _plain(self, value):
         if isinstance(value, dbus.types.UnixFd):
             fd = value.take()
-            with os.fdopen(fd, 'rb'):
-                with contextlib.suppress(OSError):
-                    self.seals.append(fcntl.fcntl(fd, fcntl.F_GET_SEALS))
-                self.files.append(os.pread(fd, 1 << 20, 0))
-            return f'fd {len(self.files) - 1}'
+            try:
+                self.seals.append(fcntl.fcntl(fd, fcntl.F_GET_SEALS))
+            except OSError:  # no memfd
+                self.fds.append(fd)
+                return f'fd {len(self.fds) - 1}'
+            with os.fdopen(fd, 'rb') as file:
+                self.files.append(file.read())
+            return f'file {len(self.files) - 1}'
         if isinstance(value, dbus.Dictionary):
             return {str(key): self._plain(item) for key, item in value.items()}
         if isinstance(value, dbus.Array):
@@ -55,6 +61,10 @@ class Call:
         if isinstance(value, str):
             return str(value)
         return int(value)
+
+    def close(self):
+        while self.fds:
+            os.close(self.fds.pop())
 
 
 class FakeImages:
@@ -80,6 +90,8 @@ class FakeImages:
             self._thread.join(DEADLINE)
             self._bus.close()
             self._bus = None
+        for call in self.calls:
+            call.close()
 
     # What a test plays
 

@@ -31,7 +31,7 @@ class Completion(FakeCtlTestCase):
                  help_text.split('Verbs:\n')[1].split('\n\n')[0].splitlines()]
         self.assertIn('pull', verbs)
         self.assertEqual(self.offered(''), verbs)
-        self.assertEqual(self.offered('pu'), ['publish', 'pull'])
+        self.assertEqual(self.offered('pu'), ['publish', 'pull', 'push'])
         with open(os.path.join(TREE, 'data', 'completions', 'zsh', '_berthctl'),
                   encoding='utf-8') as file:
             text = file.read()
@@ -49,7 +49,8 @@ class Completion(FakeCtlTestCase):
                                                           row in (
             {'Reference': 'localhost/b:1', 'Digest': A}, {'Reference': '', 'Digest': B})],
             signature='a{sv}')
-        for verb in ('inspect', 'tag', 'tag x', 'remove-image', 'remove-image a b', 'pull'):
+        for verb in ('inspect', 'tag', 'tag x', 'remove-image', 'remove-image a b', 'pull',
+                     'export a -o x', 'push a'):
             self.assertEqual(self.offered(verb + ' '), ['localhost/b:1', B], verb)
         self.assertEqual(self.offered('inspect lo'), ['localhost/b:1'])
         self.assertEqual(self.offered('inspect a '), [])

@@ -57,7 +57,7 @@ class CredentialsTestCase(FakeCtlTestCase):
         if not call.files:
             self.assertEqual(call.args[1], {})
             return None
-        self.assertEqual(call.args[1], {'Credentials': 'fd 0'})
+        self.assertEqual(call.args[1], {'Credentials': 'file 0'})
         self.assertEqual([seals & ALL_SEALS for seals in call.seals], [ALL_SEALS])
         document = json.loads(call.files[0])
         self.assertEqual(list(document), ['auths'])
@@ -143,6 +143,20 @@ class Files(CredentialsTestCase):
         self.assertEqual(self.sent(), {NAME: entry('mine')})
         path = self.write('huge.json', ' ' * (2 << 20))
         self.assertFails('InvalidOption', 'pull', IMAGE, '--creds=' + path)
+
+    def test_push_and_copy(self):
+        """Of the registries that are written to and read from."""
+        entries = {f'{word}.example': entry(word) for word in 'abc'}
+        self.write('.docker/config.json', {'auths': entries})
+        self.fake.answers['Push'] = self.fake.answers['Copy'] = self.fake.answers['Pull']
+        for line, names in (('push a.example/x', ['a']), ('push a.example/x b.example/y', ['b']),
+                            (f'push {A} b.example/y', ['b']), (f'push {A}', []),
+                            ('copy a.example/x c.example/x', ['a', 'c'])):
+            with self.subTest(line):
+                self.ctl('-q', *line.split())
+                call = [call for call in self.fake.calls if call.member in ('Push', 'Copy')][-1]
+                auths = json.loads(call.files[0])['auths'] if call.files else {}
+                self.assertEqual(list(auths.values()), [entry(name) for name in names])
 
     def test_digest_and_nonsense(self):
         self.write('.docker/config.json', {'auths': {'docker.io': entry('hub')}})

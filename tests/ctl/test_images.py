@@ -168,7 +168,10 @@ class Transfers(FakeCtlTestCase):
     def test_usage(self):
         for line in ('cancel x', 'cancel 1 -1', 'cancel 4294967296', 'wait 1x', 'wait', 'wait 1 2',
                      'cancel', 'pull', 'pull a b', 'tag a', 'inspect', 'cat-blob', 'prune x',
-                     'images --platform=linux', 'pull --max-bandwidth=fast a', 'images a b'):
+                     'images --platform=linux', 'push', 'push a b c', 'push --foreign=skip a', 'copy a',
+                     'import', 'import --creds=x a', 'export a', 'export -o', 'export -o x',
+                     'import-blob a', 'pull --max-bandwidth=fast a',
+                     'images a b'):
             with self.subTest(line):
                 self.assertEqual(self.ctl(*line.split(), status=2), '')
                 self.assertRegex(self.error, r'\Aberthctl: [^\n]+\n\Z')

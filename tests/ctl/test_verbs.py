@@ -209,7 +209,8 @@ class Usage(CtlTestCase):
         for option in ('--help', '-h'):
             self.assertEqual(self.ctl(option), help_text)
         for verb in ('create', 'run', 'enter', 'attach', 'list', 'show', 'remove', 'resize',
-                     'publish', 'unpublish', 'pull', 'images', 'inspect', 'tag', 'remove-image',
+                     'publish', 'unpublish', 'pull', 'push', 'copy', 'import', 'import-blob',
+                     'export', 'images', 'inspect', 'tag', 'remove-image',
                      'prune', 'cat-blob', 'transfers', 'wait', 'cancel', 'config', 'reload',
                      'monitor'):
             self.assertRegex(help_text, rf'(?m)^  {verb} ')
