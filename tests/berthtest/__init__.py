@@ -32,6 +32,7 @@ from .memory import MemoryRegistry
 from .networks import Machine
 from .polkit import Polkit
 from .proxy import FaultProxy, has
+from .pulling import PullTestCase
 from .registry import Registry
 from .skopeo import skopeo, skopeo_pull, skopeo_push
 from .snapshots import SnapshotTestCase
@@ -47,9 +48,9 @@ __all__ = [
     'FakeStoreTestCase', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER',
     'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
     'InstanceTestCase', 'Layer', 'Machine', 'Member', 'MemberError', 'MemoryRegistry',
-    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'ROOT_PATH', 'Race', 'Registry', 'RegistryClient',
-    'RegistryError', 'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer', 'User',
-    'UserTestCase', 'contents', 'digest', 'effective', 'faults', 'gid_of_name', 'has', 'images',
+    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'PullTestCase', 'ROOT_PATH', 'Race', 'Registry',
+    'RegistryClient', 'RegistryError', 'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer',
+    'User', 'UserTestCase', 'contents', 'digest', 'effective', 'faults', 'gid_of_name', 'has', 'images',
     'inside_vault', 'look_into_vault', 'memfd', 'mounts_below', 'name_of_uid',
     'namespace_references', 'parse_mountinfo', 'skopeo', 'skopeo_pull', 'skopeo_push', 'syscalls',
     'take_fds', 'use_hosts', 'vardict', 'write_layout',

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Processes that work in a store (store-tool), and what a store must look like.
+"""Processes that work in a store (store-tool).
 
     with Tool(directory) as tool:
         tool.put_image(image, 'h.example/a:1')
         tool('prune')                                  # the lines it prints
-    check_store(test, directory)
 """
 
-import hashlib
-import json
 import os
 import subprocess
 import threading
@@ -16,7 +13,6 @@ import threading
 from berthtest import syscalls
 
 STORE_TOOL = os.path.join(os.environ['BERTH_BUILD'], 'tests/store/store-tool')
-NAME = 'org.opencontainers.image.ref.name'
 
 
 class StoreError(Exception):
@@ -128,53 +124,3 @@ class Killer:
         if self.error:
             raise self.error
         return self.done
-
-
-def hash_file(path, algorithm):
-    found = hashlib.new(algorithm)
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()
-
-
-def read_index(directory):
-    with open(os.path.join(directory, 'index.json'), encoding='utf-8') as file:
-        return json.load(file)
-
-
-def _needed(directory, row):
-    """Yields (digest, size) of all that belongs to an entry of an index."""
-    yield row['digest'], row['size']
-    if 'manifest' not in row['mediaType'] and 'index' not in row['mediaType']:
-        return
-    with open(blob_path(directory, row['digest']), encoding='utf-8') as file:
-        document = json.load(file)
-    for child in document.get('manifests', []):
-        yield from _needed(directory, child)
-    for part in [document['config'], *document['layers']] if 'config' in document else []:
-        yield part['digest'], part['size']
-
-
-def blob_path(directory, digest):
-    return os.path.join(directory, 'blobs', *digest.split(':'))
-
-
-def check_store(test, directory, skip=lambda digest: False):
-    """The layout is valid: every blob is what its name says, every image is complete.
-
-    Returns: {reference: digest}.
-    """
-    with open(os.path.join(directory, 'oci-layout'), encoding='utf-8') as file:
-        test.assertEqual(json.load(file), {'imageLayoutVersion': '1.0.0'})
-    for algorithm in os.listdir(os.path.join(directory, 'blobs')):
-        for name in os.listdir(os.path.join(directory, 'blobs', algorithm)):
-            if not skip(f'{algorithm}:{name}'):
-                test.assertEqual(hash_file(os.path.join(directory, 'blobs', algorithm, name),
-                                           algorithm), name)
-    images = {}
-    for row in read_index(directory)['manifests']:
-        for digest, size in _needed(directory, row):
-            test.assertEqual(os.stat(blob_path(directory, digest)).st_size, size, row)
-        images[row.get('annotations', {}).get(NAME)] = row['digest']
-    return images

@@ -12,8 +12,9 @@ import time
 import unittest
 
 from berthtest import Blob, Image, Index, Layer, skopeo, syscalls, write_layout
+from berthtest.layout import blob_path, check_layout, hash_file, read_index
 
-from storing import Killer, StoreError, Tool, blob_path, check_store, hash_file, read_index
+from storing import Killer, StoreError, Tool
 
 KILLS = int(os.environ.get('BERTH_SURVIVE_KILLS') or 40)
 
@@ -37,7 +38,7 @@ class StoreTestCase(unittest.TestCase):
         return tool
 
     def check(self, *names, **kwargs):
-        images = check_store(self, self.directory, **kwargs)
+        images = check_layout(self, self.directory, **kwargs)
         self.assertEqual(sorted(images), sorted(names))
         return images
 
@@ -199,7 +200,7 @@ class Together(StoreTestCase):
         pruner.join()
         self.assertEqual(problems, [])
         self.assertGreater(sum(pruned), 0)
-        check_store(self, self.directory)
+        check_layout(self, self.directory)
 
 
 class Kills(StoreTestCase):
@@ -256,7 +257,7 @@ class Kills(StoreTestCase):
                 time.sleep(self.random.uniform(0, 0.08))  # at any moment: that is the test
                 for killer in killers:
                     killer.kill()
-                images = check_store(self, self.directory)
+                images = check_layout(self, self.directory)
                 if len(killers) == 1:  # else another one may have removed it
                     self.assertEqual(promised, {name: digest for name, digest in images.items()
                                                 if name in promised})

@@ -15,8 +15,7 @@ import dbus
 
 from berthtest import (DEADLINE, IF_IMAGES, IF_TRANSFER, Image, InstanceTestCase, Layer, ROOT_PATH,
                        Registry, skopeo, vardict)
-
-from storing import blob_path, check_store
+from berthtest.layout import blob_path, check_layout
 
 KILLS = int(os.environ.get('BERTH_SURVIVE_KILLS') or 40)
 OVER = ('done', 'failed', 'cancelled')
@@ -135,7 +134,7 @@ class Kills(StoreTestCase):
                 time.sleep(self.random.uniform(0, 0.15))  # at any moment: that is the test
                 kill = self.random.choice((self.kill_worker, self.kill_service))
                 promised = kill(paths)
-                images = check_store(self, self.store) if os.path.exists(
+                images = check_layout(self, self.store) if os.path.exists(
                     os.path.join(self.store, 'oci-layout')) else {}
                 self.assertEqual([name for name in promised if name not in images], [])
                 counts[0] += len(promised)
@@ -146,7 +145,7 @@ class Kills(StoreTestCase):
         for name in self.all:
             self.pull(name)
         self.images('Prune', 'a{sv}', vardict({}))
-        self.assertEqual(sorted(check_store(self, self.store)), sorted(self.all))
+        self.assertEqual(sorted(check_layout(self, self.store)), sorted(self.all))
         self.assertEqual([name for name in os.listdir(os.path.join(self.store, 'ingest'))
                           if not name.startswith('lock-')], [])
         print(f'seed {self.seed}: {counts[1]} pulls, {counts[0]} of them done')
@@ -161,7 +160,7 @@ class Damage(StoreTestCase):
         self.pull(name)
         os.truncate(blob_path(self.store, layer.digest), 1000)
         self.pull(name)
-        self.assertEqual(list(check_store(self, self.store)), [name])
+        self.assertEqual(list(check_layout(self, self.store)), [name])
 
     def test_skopeo(self):
         """What was pulled is what skopeo would have."""
