@@ -206,10 +206,14 @@ bool berth_url_check(const char *url, GError **error)
         else if (host == 0 || authority[0] == ':')
             why = "it names no host";
     }
-    if (why) {
-        g_autofree char *quoted = berth_quote(url);
-        return berth_set_error(error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE, "'%s': %s", quoted,
-                               why);
-    }
-    return true;
+    return !why || berth_set_error(error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE, "%s", why);
+}
+
+char *berth_url_shown(const char *url)
+{
+    g_autofree char *start = g_strndup(url, strcspn(url, "?#"));
+    const char *at = strrchr(start, '@');
+    g_autofree char *shown = at ? g_strconcat("***", at, NULL) : g_strdup(start);
+
+    return berth_quote(shown);
 }

@@ -75,3 +75,9 @@ bool berth_descriptor_member(const json_t *object, const char *key, BerthDescrip
  *   (whoever makes an image has no credentials to give us), nothing but printable ASCII.
  */
 bool berth_url_check(const char *url, GError **error);
+
+/**
+ * berth_url_shown: Returns: (transfer full): what a message may say of @url, any text: nothing of
+ *   its query, which may be a signature, nor of a user or password in it.
+ */
+char *berth_url_shown(const char *url);

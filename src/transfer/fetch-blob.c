@@ -90,7 +90,10 @@ static void try_present(BerthBlobFetch *fetch);
 /* The present place gave nothing usable. */
 static void place_failed(BerthBlobFetch *fetch, const GError *error)
 {
-    berth_collect_failure(&fetch->failures, present_place(fetch)->url, error);
+    const char *url = present_place(fetch)->url;
+    g_autofree char *shown = url ? berth_url_shown(url) : NULL;
+
+    berth_collect_failure(&fetch->failures, shown, error);
     fetch->failed++;
     fetch->again = false;
     g_clear_error(&fetch->last);
@@ -274,7 +277,7 @@ static GError *why_not(const BerthBlobFetch *fetch)
 {
     int code = fetch->last ? fetch->last->code : BERTH_ERROR_REGISTRY_ERROR;
 
-    if (fetch->urls || fetch->nondistributable)
+    if (fetch->nondistributable)
         code = BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE;
     if (!fetch->failures)
         return g_error_new(BERTH_ERROR, code, "%s: ForeignLayers= leaves no place to fetch it from",

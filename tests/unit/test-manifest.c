@@ -282,6 +282,23 @@ static void test_url_check(void)
     }
 }
 
+static void assert_shown(const char *url, const char *shown)
+{
+    g_autofree char *text = berth_url_shown(url);
+
+    g_assert_cmpstr(text, ==, shown);
+}
+
+static void test_url_shown(void)
+{
+    assert_shown("https://h.example:1/a/b", "https://h.example:1/a/b");
+    assert_shown("https://h/a?signature=x", "https://h/a");
+    assert_shown("https://h/a#x", "https://h/a");
+    assert_shown("http://user:secret@h/a?x@y", "***@h/a");
+    assert_shown("http://user:s@cr@t@h/a", "***@h/a");
+    assert_shown("", "");
+}
+
 static void test_data(void)
 {
     g_autoptr(BerthDocument) document = parse_good(
@@ -481,6 +498,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/manifest/descriptor", test_descriptor);
     g_test_add_func("/manifest/urls/bounds", test_urls);
     g_test_add_func("/manifest/urls/check", test_url_check);
+    g_test_add_func("/manifest/urls/shown", test_url_shown);
     g_test_add_func("/manifest/data", test_data);
     g_test_add_func("/manifest/limits/layers", test_layers);
     g_test_add_func("/manifest/limits/bytes", test_size);
