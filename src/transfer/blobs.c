@@ -21,6 +21,7 @@ struct BerthBlobs {
     BerthReader *reader;
     BerthProgress *progress;
     unsigned parallel, running;
+    bool failed;                 /* has been told; what ends after it changes nothing */
     GHashTable *seen;            /* digests as text → Blob; NULL for one that is skipped */
     GPtrArray *configs, *layers; /* (element-type Blob) */
     guint next_config, next_layer;
@@ -144,7 +145,10 @@ static void on_finished(BerthLayerSource source, const GError *error, void *user
         tell(blob, BERTH_LAYER_FAILED, blob->done, BERTH_SOURCE_UNKNOWN);
     else
         tell(blob, BERTH_LAYER_DONE, (uint64_t)blob->descriptor->size, source);
+    if (blobs->failed)
+        return;
     if (error) {
+        blobs->failed = true;
         blobs->func(error, blobs->userdata);
         return;
     }

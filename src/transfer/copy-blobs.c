@@ -34,6 +34,7 @@ struct BerthCopyBlobs {
     GArray *brought;   /* (element-type BerthDigest) */
     guint next;
     unsigned running;
+    bool failed; /* has been told; what ends after it changes nothing */
     sd_event_source *nothing;
     BerthCopyBlobsFunc func;
     void *userdata;
@@ -134,11 +135,16 @@ static void finish(Copy *copy, BerthLayerSource source, const GError *error)
     blobs->running--;
     if (error) {
         tell(copy, BERTH_LAYER_FAILED, BERTH_SOURCE_UNKNOWN);
+        if (blobs->failed)
+            return;
+        blobs->failed = true;
         blobs->func(error, blobs->userdata);
         return;
     }
     copy->fetched = copy->sent = (uint64_t)copy->descriptor->size;
     tell(copy, BERTH_LAYER_DONE, source);
+    if (blobs->failed)
+        return;
     (void)start_next(blobs);
     if (blobs->running == 0)
         blobs->func(NULL, blobs->userdata);

@@ -29,6 +29,7 @@ struct BerthUploads {
     GPtrArray *blobs; /* (element-type Upload) */
     guint next;
     unsigned running;
+    bool failed; /* has been told; what ends after it changes nothing */
     sd_event_source *nothing;
     BerthUploadsFunc func;
     void *userdata;
@@ -126,11 +127,16 @@ static void finish(Upload *upload, BerthLayerSource source, const GError *error)
     uploads->running--;
     if (error) {
         tell(upload, BERTH_LAYER_FAILED, 0, BERTH_SOURCE_UNKNOWN);
+        if (uploads->failed)
+            return;
+        uploads->failed = true;
         uploads->func(error, uploads->userdata);
         return;
     }
     tell(upload, BERTH_LAYER_DONE, upload->size, source);
     berth_store_add_origin(spec->store, &upload->digest, origin);
+    if (uploads->failed)
+        return;
     (void)start_next(uploads);
     if (uploads->running == 0)
         uploads->func(NULL, uploads->userdata);
@@ -219,7 +225,7 @@ void berth_uploads_begin(BerthUploads *uploads)
 {
     int r = 0;
 
-    while (uploads->running < uploads->spec->parallel && start_next(uploads))
+    while (!uploads->failed && uploads->running < uploads->spec->parallel && start_next(uploads))
         ;
     if (uploads->blobs->len == 0)
         r = sd_event_add_defer(uploads->spec->event, &uploads->nothing, on_nothing, uploads);

@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from .calls import DEADLINE, ERROR, IF_IMAGES, IF_TRANSFER, ROOT_PATH, vardict
+from .calls import ERROR, IF_IMAGES, IF_TRANSFER, ROOT_PATH, vardict
 from .case import InstanceTestCase
 from .fakestore import FINAL, memfd
 from .layout import blob_path, check_layout, read_blob

@@ -3,8 +3,9 @@
 
 import unittest
 
-from berthtest import (CA, ForwardProxy, Image, Layer, NONDISTRIBUTABLE, PullTestCase, UrlServer,
-                       faults)
+from berthtest import (Blob, CA, ForwardProxy, Image, Layer, MemoryRegistry, NONDISTRIBUTABLE,
+                       PullTestCase, UrlServer, faults)
+from berthtest.images import OCI_CONFIG
 from berthtest.pulling import auth_entry, credentials, host_pattern
 
 SIZE = 20000
@@ -169,6 +170,15 @@ class Places(ForeignTestCase):
         self.assertEqual(self.source(self.pull_image(self.image, reference), layer), 'registry')
         self.forget()
         self.fails('ForeignLayerUnavailable', 'ForeignLayers=', reference, ForeignLayers='url-only')
+
+    def test_others_end_at_the_same_moment(self):
+        """What comes in after a layer has failed does not make an image of the rest."""
+        lost = Layer(SIZE, 4, NONDISTRIBUTABLE[0])
+        config = Blob(b'{"os": "linux", "architecture": "amd64"}', OCI_CONFIG, embed=True)
+        server = self.serve(MemoryRegistry())
+        reference = Image([lost, Layer(400, 5, embed=True)], config=config).push(
+            server, 'team/app', 'latest', foreign=True)
+        self.fails('ForeignLayerUnavailable', 'leaves no place', reference, ForeignLayers='url-only')
 
     def test_a_mirror_has_it(self):
         layer = self.layer()

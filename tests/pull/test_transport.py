@@ -8,7 +8,7 @@ import shutil
 import time
 import unittest
 
-from berthtest import (ALICE, CA, ForwardProxy, Image, Layer, PullTestCase, Registry, TokenServer,
+from berthtest import (ALICE, CA, ForwardProxy, Image, Layer, PullTestCase, TokenServer,
                        faults, has)
 from berthtest.pulling import auth_entry, credentials
 
