@@ -25,7 +25,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX   256
+#define RECORDS_MAX 65536 /* bytes of them in memory; they are not needed before the end */
 
 /* A directory that is being filled. */
 typedef struct {
@@ -39,9 +40,10 @@ struct BerthRestoreFiles {
     char *prefix; /* owned */
     const BerthActor *actor;
     const char *const *leave_out;
-    GArray *stack;    /* owned (element-type Directory): the first is shm itself */
-    GHashTable *top;  /* owned: name → number, of what lies at the top */
-    const char *path; /* (not owned) of the member that is being made */
+    GArray *stack;       /* owned (element-type Directory): the first is shm itself */
+    GByteArray *records; /* owned: of the log, not written yet */
+    GHashTable *top;     /* owned: name → number, of what lies at the top */
+    const char *path;    /* (not owned) of the member that is being made */
 };
 
 static void clear_directory(gpointer data)
@@ -65,6 +67,7 @@ BerthRestoreFiles *berth_restore_files_new(int shm, int log, const char *prefix,
     files->leave_out = leave_out;
     files->stack = g_array_new(FALSE, TRUE, sizeof(Directory));
     g_array_set_clear_func(files->stack, clear_directory);
+    files->records = g_byte_array_new();
     files->top = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return files;
 }
@@ -74,6 +77,7 @@ void berth_restore_files_free(BerthRestoreFiles *files)
     if (!files)
         return;
     g_array_unref(files->stack);
+    g_byte_array_unref(files->records);
     g_hash_table_unref(files->top);
     g_free(files->prefix);
     g_free(files);
@@ -188,19 +192,25 @@ static bool set_mode_as_owner(const BerthRestoreFiles *files, struct archive_ent
     return r == 0 || set_failed(files, error, "set the permissions of");
 }
 
-/* Everything that a file or directory that is open gets besides its data. */
-static bool settle(const BerthRestoreFiles *files, struct archive_entry *entry, int fd,
+/*
+ * Everything that a file or directory that is open gets besides its data. It was made with the mode
+ * @made, which a default ACL can have narrowed.
+ */
+static bool settle(const BerthRestoreFiles *files, struct archive_entry *entry, int fd, mode_t made,
                    GError **error)
 {
     mode_t mode = archive_entry_perm(entry) & 07777;
     struct stat st;
 
-    if (fchmod(fd, mode) < 0)
+    if (mode != made && fchmod(fd, mode) < 0)
         return set_failed(files, error, "set the permissions of");
     if (!set_attributes(files, entry, fd, error) || !set_times(files, entry, fd, NULL, error))
         return false;
-    if (fstat(fd, &st) < 0 || ((st.st_uid != uid_of(entry) || st.st_gid != gid_of(entry)) &&
-                               fchown(fd, uid_of(entry), gid_of(entry)) < 0))
+    if (fstat(fd, &st) < 0)
+        return set_failed(files, error, "look at");
+    if (st.st_uid == uid_of(entry) && st.st_gid == gid_of(entry) && (st.st_mode & 07777) == mode)
+        return true;
+    if (fchown(fd, uid_of(entry), gid_of(entry)) < 0)
         return set_failed(files, error, "set the owner of");
     if (fstat(fd, &st) < 0)
         return set_failed(files, error, "look at");
@@ -212,7 +222,7 @@ static bool leave(BerthRestoreFiles *files, GError **error)
 {
     guint last = files->stack->len - 1;
     Directory *directory = &g_array_index(files->stack, Directory, last);
-    bool ok = !directory->entry || settle(files, directory->entry, directory->fd, error);
+    bool ok = !directory->entry || settle(files, directory->entry, directory->fd, 0700, error);
 
     g_array_set_size(files->stack, last);
     return ok;
@@ -260,7 +270,9 @@ static char *name_for_now(BerthRestoreFiles *files, const char *name, GError **e
         return NULL;
     }
     record = g_strdup_printf("%u=%s", number, name);
-    if (!berth_restore_log_add(files->log, BERTH_LOG_FILE, record, error))
+    berth_restore_log_collect(files->records, BERTH_LOG_FILE, record);
+    if (files->records->len > RECORDS_MAX &&
+        !berth_restore_log_add_all(files->log, files->records, error))
         return NULL;
     return g_strdup_printf("%s%u", files->prefix, number);
 }
@@ -284,8 +296,9 @@ static bool make_directory(BerthRestoreFiles *files, const char *last, const cha
     return true;
 }
 
+/* @end: (out): where the last data ended. */
 static bool write_data(const BerthRestoreFiles *files, int fd, BerthRestoreReader *reader,
-                       GError **error)
+                       uint64_t *end, GError **error)
 {
     while (true) {
         const char *data;
@@ -307,6 +320,7 @@ static bool write_data(const BerthRestoreFiles *files, int fd, BerthRestoreReade
             offset += (uint64_t)n;
             length -= (size_t)n;
         }
+        *end = offset;
     }
 }
 
@@ -315,14 +329,16 @@ static bool make_file(const BerthRestoreFiles *files, const char *name, struct a
 {
     BERTH_AUTO_FD fd = openat(directory_fd(files), name,
                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    uint64_t end = 0;
 
     if (fd < 0)
         return set_failed(files, error, "make");
-    if (!write_data(files, fd, reader, error))
+    if (!write_data(files, fd, reader, &end, error))
         return false;
-    if (ftruncate(fd, archive_entry_size(entry)) < 0) /* a hole at its end */
+    if (end != (uint64_t)archive_entry_size(entry) && /* a hole at its end */
+        ftruncate(fd, archive_entry_size(entry)) < 0)
         return set_failed(files, error, "write");
-    return settle(files, entry, fd, error);
+    return settle(files, entry, fd, 0600, error);
 }
 
 /* A FIFO or symbolic link: by name, since it cannot be opened; its owner comes last. */
@@ -479,5 +495,5 @@ bool berth_restore_files_finish(BerthRestoreFiles *files, GError **error)
     while (files->stack->len > 0)
         if (!leave(files, error))
             return false;
-    return true;
+    return berth_restore_log_add_all(files->log, files->records, error);
 }

@@ -18,7 +18,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 bool berth_restore_log_open(const char *id, bool make, int *fd, GError **error)
@@ -44,13 +43,29 @@ bool berth_restore_log_open(const char *id, bool make, int *fd, GError **error)
     return true;
 }
 
+void berth_restore_log_collect(GByteArray *records, char kind, const char *text)
+{
+    g_byte_array_append(records, (const guint8 *)&kind, 1);
+    g_byte_array_append(records, (const guint8 *)text, (guint)strlen(text) + 1);
+}
+
+bool berth_restore_log_add_all(int fd, GByteArray *records, GError **error)
+{
+    ssize_t n = records->len > 0 ? write(fd, records->data, records->len) : 0;
+
+    if (n != (ssize_t)records->len)
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                     "cannot note what is about to be restored");
+    g_byte_array_set_size(records, 0);
+    return true;
+}
+
 bool berth_restore_log_add(int fd, char kind, const char *text, GError **error)
 {
-    struct iovec parts[] = { { &kind, 1 }, { (char *)text, strlen(text) + 1 } };
+    g_autoptr(GByteArray) records = g_byte_array_new();
 
-    return writev(fd, parts, G_N_ELEMENTS(parts)) == (ssize_t)(strlen(text) + 2) ||
-           berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                 "cannot note what is about to be restored");
+    berth_restore_log_collect(records, kind, text);
+    return berth_restore_log_add_all(fd, records, error);
 }
 
 GPtrArray *berth_restore_log_read(int fd, GError **error)

@@ -30,6 +30,11 @@ bool berth_restore_log_open(const char *id, bool make, int *fd, GError **error);
 /** berth_restore_log_add: appends a record. */
 bool berth_restore_log_add(int fd, char kind, const char *text, GError **error);
 
+/** berth_restore_log_collect: appends a record to @records, for berth_restore_log_add_all(). */
+void berth_restore_log_collect(GByteArray *records, char kind, const char *text);
+/** berth_restore_log_add_all: appends @records to the log, and empties them. */
+bool berth_restore_log_add_all(int fd, GByteArray *records, GError **error);
+
 /**
  * berth_restore_log_read: Returns: (transfer full) (element-type utf8): the records, each its kind
  * and then its text, of a log that may have been written by anybody; or NULL.

@@ -129,23 +129,18 @@ static const char *earlier_name(Walk *walk, const struct stat *st)
     return earlier;
 }
 
-static bool write_file(Walk *walk, int fd, GError **error)
+static bool write_file(Walk *walk, int fd, const struct stat *st, GError **error)
 {
-    g_autoptr(BerthEntry) entry = NULL;
-    const char *earlier;
-    struct stat st;
+    g_autoptr(BerthEntry) entry = new_entry(walk, st);
+    const char *earlier = earlier_name(walk, st);
 
-    if (fstat(fd, &st) < 0)
-        return set_failed(walk, error);
-    entry = new_entry(walk, &st);
-    earlier = earlier_name(walk, &st);
     if (earlier) {
         archive_entry_copy_hardlink(entry, earlier);
         return berth_snapshot_writer_begin(walk->writer, entry, error);
     }
     add_attributes(fd, entry);
-    return berth_snapshot_data(walk->writer, entry, fd, (uint64_t)st.st_size,
-                               (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size, error);
+    return berth_snapshot_data(walk->writer, entry, fd, (uint64_t)st->st_size,
+                               (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size, error);
 }
 
 /* A symbolic link or FIFO, which has no contents; it has attributes, but none that are kept. */
@@ -200,7 +195,7 @@ static bool write_entry(Walk *walk, int dir, const char *name, mode_t type, GErr
         return write_directory(walk, fd, error) && walk_directory(walk, fd, error);
     if (fstat(fd, &st) < 0)
         return set_failed(walk, error);
-    return !S_ISREG(st.st_mode) || write_file(walk, fd, error);
+    return !S_ISREG(st.st_mode) || write_file(walk, fd, &st, error);
 }
 
 /* Notes what is there, and whether it can be kept. */

@@ -32,9 +32,10 @@ struct BerthSnapshotWriter {
     struct archive *archive; /* owned */
     uint8_t *buffer;         /* owned: BUFFER bytes, used of them not yet written */
     size_t used;
+    size_t summed;  /* of them in crc */
     uint64_t bytes; /* given out by libarchive */
     uint64_t members;
-    uint32_t crc; /* of these bytes */
+    uint32_t crc; /* of these bytes, but for what is not summed up yet */
     int err;      /* why writing failed */
     void *zeros;  /* (nullable) HOLE_CHUNK bytes that nobody reads */
 };
@@ -82,12 +83,24 @@ static bool write_parts(BerthSnapshotWriter *writer, struct iovec *parts, int n)
     return true;
 }
 
-static bool flush(BerthSnapshotWriter *writer)
+/* Small pieces are summed up together. */
+static void sum_up(BerthSnapshotWriter *writer)
 {
-    struct iovec part = { writer->buffer, writer->used };
+    writer->crc =
+        berth_crc32c(writer->crc, writer->buffer + writer->summed, writer->used - writer->summed);
+    writer->summed = writer->used;
+}
 
-    writer->used = 0;
-    return write_parts(writer, &part, 1);
+/* Writes what is in the buffer, and then @length bytes of @data. */
+static bool flush(BerthSnapshotWriter *writer, const void *data, size_t length)
+{
+    struct iovec parts[] = { { writer->buffer, writer->used }, { (void *)data, length } };
+
+    sum_up(writer);
+    if (length > 0)
+        writer->crc = berth_crc32c(writer->crc, data, length);
+    writer->used = writer->summed = 0;
+    return write_parts(writer, parts, G_N_ELEMENTS(parts));
 }
 
 static la_ssize_t on_write(struct archive *archive, void *userdata, const void *data, size_t length)
@@ -95,16 +108,12 @@ static la_ssize_t on_write(struct archive *archive, void *userdata, const void *
     BerthSnapshotWriter *writer = userdata;
     bool ok = true;
 
-    writer->crc = berth_crc32c(writer->crc, data, length);
     writer->bytes += length;
     if (length >= LARGE) {
-        struct iovec parts[] = { { writer->buffer, writer->used }, { (void *)data, length } };
-
-        writer->used = 0;
-        ok = write_parts(writer, parts, G_N_ELEMENTS(parts));
+        ok = flush(writer, data, length);
     } else {
         if (writer->used + length > BUFFER)
-            ok = flush(writer);
+            ok = flush(writer, NULL, 0);
         memcpy(writer->buffer + writer->used, data, length);
         writer->used += length;
     }
@@ -231,11 +240,12 @@ bool berth_snapshot_writer_end(BerthSnapshotWriter *writer, GError **error)
     /* the padding of the last member is among the bytes that are counted */
     if (archive_write_finish_entry(writer->archive) != ARCHIVE_OK)
         return set_failed(writer, error);
+    sum_up(writer);
     text = g_strdup_printf("{\"bytes\": %" PRIu64 ", \"crc32c\": \"%08x\", \"members\": %" PRIu64
                            "}\n",
                            writer->bytes, writer->crc, writer->members);
     if (!berth_snapshot_writer_file(writer, BERTH_SNAPSHOT_END, text, strlen(text), error))
         return false;
-    return (archive_write_close(writer->archive) == ARCHIVE_OK && flush(writer)) ||
+    return (archive_write_close(writer->archive) == ARCHIVE_OK && flush(writer, NULL, 0)) ||
            set_failed(writer, error);
 }

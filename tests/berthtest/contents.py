@@ -416,3 +416,13 @@ def fill():
             mode=0o640)
     mq_make('empty', most=4, size=64)
     as_user(1000, 1001, mq_make, 'of-a-user', [(3, b'own')])
+
+
+def shm_make_many(count):
+    for number in range(count):
+        shm_make(1000 + number, 4096, number.to_bytes(4, 'little'))
+
+
+def msg_make_many(count):
+    for number in range(count):
+        msg_make(1000 + number, [(1, b'one'), (2, b'two'), (3, b'three')])
