@@ -63,6 +63,13 @@ class Transfers:
     def push(self, image, reference='', **options):
         return self.run('Push', 'ssa{sv}', image, reference, vardict(options))
 
+    def describe_last(self):
+        """Returns: what Describe says of the transfer that began last, if it is still there."""
+        rows = self.images('ListTransfers', 'a{sv}', vardict({}))
+        path = self.images('GetTransfer', 'u', max(row['Id'] for row in rows))
+        return self._connection.call_blocking(BUS_NAME, path, IF_TRANSFER, 'Describe', '', (),
+                                              timeout=PATIENCE)
+
     def remove_image(self, image):
         self.images('Remove', 'sa{sv}', image, vardict({}))
 
