@@ -201,13 +201,15 @@ void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const 
         berth_debug("cannot remember where blob %s came from: %m", digest->text);
 }
 
-static bool came_from(BerthStore *store, const BerthDigest *digest, const char *registry)
+/* @place: a host, for all of its repositories, or one repository. */
+static bool came_from(BerthStore *store, const BerthDigest *digest, const char *place)
 {
     g_auto(GStrv) origins = berth_store_origins(store, digest);
-    size_t length = strlen(registry);
+    char end = strchr(place, '/') ? '\0' : '/';
+    size_t length = strlen(place);
 
     for (char **word = origins; *word; word++)
-        if (strncmp(*word, registry, length) == 0 && (*word)[length] == '/')
+        if (strncmp(*word, place, length) == 0 && (*word)[length] == end)
             return true;
     return false;
 }
@@ -216,14 +218,36 @@ void berth_store_add_bringer(BerthStore *store, const BerthDigest *digest)
 {
     g_autofree char *origin = g_strdup_printf(BRINGER "%u/", store->uid);
 
-    berth_store_add_origin(store, digest, origin);
+    if (store->uid != 0) /* who may read all */
+        berth_store_add_origin(store, digest, origin);
 }
 
-bool berth_store_may_reuse(BerthStore *store, const BerthDigest *digest, const char *registry)
+GArray *berth_store_bringers(BerthStore *store, const BerthDigest *digest)
+{
+    g_auto(GStrv) origins = berth_store_origins(store, digest);
+    GArray *uids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+
+    for (char **word = origins; *word; word++) {
+        g_autofree char *number =
+            g_str_has_prefix(*word, BRINGER) && g_str_has_suffix(*word, "/")
+                ? g_strndup(*word + strlen(BRINGER), strlen(*word) - strlen(BRINGER) - 1)
+                : NULL;
+        guint64 value;
+        uint32_t uid;
+
+        if (!number || !g_ascii_string_to_unsigned(number, 10, 1, UINT32_MAX - 1, &value, NULL))
+            continue;
+        uid = (uint32_t)value;
+        g_array_append_val(uids, uid);
+    }
+    return uids;
+}
+
+bool berth_store_may_reuse(BerthStore *store, const BerthDigest *digest, const char *place)
 {
     g_autofree char *own = g_strdup_printf(BRINGER "%u", store->uid);
 
-    if (store->uid == 0 || came_from(store, digest, registry) || came_from(store, digest, own))
+    if (store->uid == 0 || came_from(store, digest, place) || came_from(store, digest, own))
         return true;
     if (!store->own)
         store->own = berth_store_reachable_for(store, store->uid);

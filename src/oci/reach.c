@@ -202,7 +202,7 @@ GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t 
 
     if (!images)
         return NULL;
-    readers = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    readers = berth_store_bringers(store, digest);
     for (guint i = 0; i < images->len; i++) {
         const BerthImage *image = images->pdata[i];
 

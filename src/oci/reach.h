@@ -59,7 +59,7 @@ GHashTable *berth_store_reachable_for(BerthStore *store, uid_t uid);
  * @error: as of berth_store_list()
  *
  * Returns: (transfer full) (element-type uint32_t) (nullable): who of them has shown to have access
- *   to the blob; root comes last, and always.
+ *   to the blob, and who brought it; root comes last, and always.
  */
 GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t uid,
                             GError **error);

@@ -103,10 +103,13 @@ bool berth_store_put_blob(BerthStore *store, const BerthDigest *digest, GBytes *
 void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const char *origin);
 
 /**
- * berth_store_add_bringer: remembers likewise that the store's user has brought a blob himself, and
- * may use it.
+ * berth_store_add_bringer: remembers likewise that the store's user has brought a blob himself, or
+ * has shown that it is for him, and may have it: for what an image of his alone does not show.
  */
 void berth_store_add_bringer(BerthStore *store, const BerthDigest *digest);
+
+/** berth_store_bringers: Returns: (transfer full) (element-type uint32_t): those users. */
+GArray *berth_store_bringers(BerthStore *store, const BerthDigest *digest);
 
 /** berth_store_origins: Returns: (transfer full): where a blob came from; empty when unknown. Words
  * that begin with `@` are users who brought it. */
@@ -115,16 +118,19 @@ GStrv berth_store_origins(BerthStore *store, const BerthDigest *digest);
 /**
  * berth_store_may_reuse:
  * @digest: a blob that is present
- * @registry: `host[:port]` that it is wanted from
+ * @place: `host[:port]/repository` that it is wanted from, `host[:port]` for any repository there,
+ *   or "" for none
  *
  * A digest is no secret, so knowing it must not be enough to get a blob that somebody else may
- * have pulled with credentials. What came from the same registry may be used, as may what belongs
- * to an image that the user owns; for the rest a user downloads it again to show that he may.
- * Looks at the index and the manifests of the user's images, once.
+ * have pulled with credentials. What came from the same repository may be used, as may what belongs
+ * to an image that the user owns or what he brought; for the rest he shows that he may have it.
+ * That the host is the same shows nothing yet, since an index, or a manifest with foreign layers,
+ * may name what its repository does not have. Looks at the index and the manifests of the user's
+ * images, once.
  *
  * Returns: whether the store's user may use the present blob without downloading it.
  */
-bool berth_store_may_reuse(BerthStore *store, const BerthDigest *digest, const char *registry);
+bool berth_store_may_reuse(BerthStore *store, const BerthDigest *digest, const char *place);
 
 /**
  * BerthLease: what a running transfer counts on: berth_store_prune() leaves it alone until the

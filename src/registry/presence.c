@@ -61,7 +61,7 @@ static void finish(BerthRequest *request, const GError *error)
 }
 
 BerthRequest *berth_client_has_blob(BerthClient *client, const BerthDigest *digest,
-                                    BerthPresenceFunc func, void *userdata)
+                                    const char *actions, BerthPresenceFunc func, void *userdata)
 {
     static const BerthRequestKind kind = {
         .prepare = prepare,
@@ -79,7 +79,7 @@ BerthRequest *berth_client_has_blob(BerthClient *client, const BerthDigest *dige
     presence->userdata = userdata;
     presence->size = -1;
     request->path = berth_client_path(client, "blobs", digest->text);
-    request->scope = berth_client_scope(client, "pull,push");
+    request->scope = berth_client_scope(client, actions);
     berth_request_init(request, &kind, client, "HEAD",
                        g_strdup_printf("blob %s of %s", digest->text, client->endpoint->name));
     return request;

@@ -15,9 +15,10 @@ typedef void (*BerthPresenceFunc)(bool present, int64_t size, const GError *erro
 /**
  * berth_client_has_blob: whether the repository has a blob. Asks with HEAD, or with GET where that
  * is refused.
+ * @actions: what a token shall be good for: `pull`, or `pull,push` before an upload
  */
 BerthRequest *berth_client_has_blob(BerthClient *client, const BerthDigest *digest,
-                                    BerthPresenceFunc func, void *userdata);
+                                    const char *actions, BerthPresenceFunc func, void *userdata);
 
 /** BerthUploadSource: where the bytes of a blob come from, and what comes of it. */
 typedef struct {

@@ -263,8 +263,8 @@ static bool start_next(BerthCopyBlobs *blobs)
         return false;
     copy = blobs->copies->pdata[blobs->next++];
     blobs->running++;
-    copy->request =
-        berth_client_has_blob(blobs->spec->client, &copy->descriptor->digest, on_presence, copy);
+    copy->request = berth_client_has_blob(blobs->spec->client, &copy->descriptor->digest,
+                                          "pull,push", on_presence, copy);
     return true;
 }
 

@@ -286,6 +286,7 @@ static bool work(BerthJob *job, GError **error)
 
     export.images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
     export.parts = berth_parts_new();
+    export.parts->authorized = arguments->authorized;
     export.store = berth_store_job_open(&arguments->store, error);
     if (!export.store)
         return false;

@@ -5,14 +5,16 @@
  * connections or sources can make up one blob; when they do and the digest is wrong, nobody knows
  * whose were, so the source that was last gets one try from the start before it is given up.
  *
- * A caller gets no blob that it could not have fetched: one that is in the store for somebody else
- * is downloaded all the same, verified and dropped.
+ * A caller gets no blob that it could not have fetched. For one that is in the store for somebody
+ * else from the same registry, it is enough that the registry says that the repository has it; else
+ * it is downloaded all the same, verified and dropped.
  */
 
 #include "transfer/fetch-blob.h"
 
 #include "base/error.h"
 #include "oci/ingest.h"
+#include "registry/push.h"
 
 #include <string.h>
 
@@ -34,6 +36,7 @@ struct BerthBlobFetch {
     BerthIngest *ingest;
     BerthRequest *request;
     sd_event_source *defer;
+    bool asked;  /* whether the registry would give what is there already */
     bool proof;  /* it is there already, for others: download it, but do not keep it */
     bool mixed;  /* not all bytes are of one answer of the present place */
     bool again;  /* the present place has its second try */
@@ -170,28 +173,69 @@ static bool allow_address(const char *host, int port, const BerthAddress *addres
 
 static bool begin_ingest(BerthBlobFetch *fetch, GError **error);
 
-/* Another transfer has brought it, for somebody with whom the caller has nothing in common. */
+/* The repository has given the blob, or would. */
+static void succeed(BerthBlobFetch *fetch, BerthLayerSource source)
+{
+    BerthStore *store = fetch->reader->store;
+
+    berth_store_add_origin(store, &fetch->digest, fetch->reader->origin);
+    if (fetch->nondistributable) /* of these his image shows nothing */
+        berth_store_add_bringer(store, &fetch->digest);
+    finish(fetch, source, NULL);
+}
+
+/* It is there for somebody with whom the caller has nothing in common. */
 static void prove(BerthBlobFetch *fetch)
 {
     g_autoptr(GError) error = NULL;
 
-    berth_ingest_free(g_steal_pointer(&fetch->ingest));
     fetch->proof = true;
+    if (!fetch->ingest) {
+        try_next(fetch);
+        return;
+    }
+    berth_ingest_free(g_steal_pointer(&fetch->ingest));
     if (!begin_ingest(fetch, &error))
         finish(fetch, BERTH_SOURCE_UNKNOWN, error);
+}
+
+static void on_presence(bool present, int64_t size, const GError *error, void *userdata)
+{
+    BerthBlobFetch *fetch = userdata;
+
+    fetch->request = NULL;
+    if (!error && present)
+        succeed(fetch, BERTH_SOURCE_STORE);
+    else
+        prove(fetch);
+}
+
+/* The store has it. Of foreign layers registries say only what they were told. */
+static void on_present(BerthBlobFetch *fetch)
+{
+    BerthReader *reader = fetch->reader;
+    const BerthSource *registry = reader->sources->pdata[reader->sources->len - 1];
+
+    if (berth_store_may_reuse(reader->store, &fetch->digest, reader->origin)) {
+        if (fetch->nondistributable)
+            berth_store_add_bringer(reader->store, &fetch->digest);
+        finish(fetch, BERTH_SOURCE_STORE, NULL);
+    } else if (!fetch->asked && !fetch->nondistributable &&
+               berth_store_may_reuse(reader->store, &fetch->digest, reader->registry)) {
+        fetch->asked = true;
+        fetch->request =
+            berth_client_has_blob(registry->client, &fetch->digest, "pull", on_presence, fetch);
+    } else {
+        prove(fetch);
+    }
 }
 
 static void on_ready(BerthIngest *ingest, uint64_t offset, bool present, void *userdata)
 {
     BerthBlobFetch *fetch = userdata;
 
-    if (present &&
-        berth_store_may_reuse(fetch->reader->store, &fetch->digest, fetch->reader->registry)) {
-        finish(fetch, BERTH_SOURCE_STORE, NULL);
-        return;
-    }
     if (present) {
-        prove(fetch);
+        on_present(fetch);
         return;
     }
     fetch->mixed = offset > 0;
@@ -221,10 +265,7 @@ static void on_finished(BerthIngest *ingest, const GError *error, void *userdata
     g_autoptr(GError) failure = NULL;
 
     if (!error) {
-        BerthLayerSource source = place_kind(present_place(fetch));
-
-        berth_store_add_origin(fetch->reader->store, &fetch->digest, fetch->reader->origin);
-        finish(fetch, source, NULL);
+        succeed(fetch, place_kind(present_place(fetch)));
         return;
     }
     if (!g_error_matches(error, BERTH_ERROR, BERTH_ERROR_DIGEST_MISMATCH)) {
@@ -351,21 +392,14 @@ static int on_begin(sd_event_source *event_source, void *userdata)
     /* another tool's after a power cut: it is replaced */
     if (present && size != fetch->size)
         present = 0;
-    if (present && berth_store_may_reuse(store, &fetch->digest, fetch->reader->registry)) {
-        finish(fetch, BERTH_SOURCE_STORE, NULL);
-        return 0;
-    }
-    if (fetch->data) {
-        if (!berth_store_put_blob(store, &fetch->digest, fetch->data, &error)) {
-            finish(fetch, BERTH_SOURCE_UNKNOWN, error);
-            return 0;
-        }
-        berth_store_add_origin(store, &fetch->digest, fetch->reader->origin);
-        finish(fetch, BERTH_SOURCE_REGISTRY, NULL);
-        return 0;
-    }
-    fetch->proof = present;
-    try_next(fetch);
+    if (fetch->data && !berth_store_put_blob(store, &fetch->digest, fetch->data, &error))
+        finish(fetch, BERTH_SOURCE_UNKNOWN, error);
+    else if (fetch->data)
+        succeed(fetch, present ? BERTH_SOURCE_STORE : BERTH_SOURCE_REGISTRY);
+    else if (present)
+        on_present(fetch);
+    else
+        try_next(fetch);
     return 0;
 }
 

@@ -158,7 +158,7 @@ static bool take_from_store(BerthDocumentFetch *fetch)
 
     if (!fetch->described || !berth_lease_add(reader->lease, &fetch->digest, NULL) ||
         berth_store_stat_blob(reader->store, &fetch->digest, &size, NULL) != 1 ||
-        !berth_store_may_reuse(reader->store, &fetch->digest, reader->registry))
+        !berth_store_may_reuse(reader->store, &fetch->digest, reader->origin))
         return false;
     fetch->stored =
         berth_store_read_blob(reader->store, &fetch->digest, BERTH_DOCUMENT_BYTES_MAX, NULL);

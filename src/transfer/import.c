@@ -145,8 +145,11 @@ static bool check_parts(const BerthImport *import, const BerthParts *parts, GErr
     for (guint i = 0; i < parts->parts->len; i++) {
         const BerthPart *part = &g_array_index(parts->parts, BerthPart, i);
 
-        if (part->present && !part->nondistributable &&
-            !g_hash_table_contains(import->brought, part->digest.text) &&
+        bool brought = g_hash_table_contains(import->brought, part->digest.text);
+
+        if (part->nondistributable && brought)
+            berth_store_add_bringer(import->store, &part->digest);
+        if (part->present && !part->nondistributable && !brought &&
             !berth_store_may_reuse(import->store, &part->digest, ""))
             return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
                                    "the archive lacks %s, which its image needs",

@@ -72,7 +72,9 @@ static bool add_blob(BerthParts *parts, BerthStore *store, const BerthDescriptor
     present = berth_store_stat_blob(store, &descriptor->digest, &size, error);
     if (present < 0)
         return false;
-    part->present = present && size == descriptor->size;
+    part->present = present && size == descriptor->size &&
+                    (!part->nondistributable || parts->authorized ||
+                     berth_store_may_reuse(store, &descriptor->digest, ""));
     return part->present || part->nondistributable ||
            berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
                            "the store lacks %s, which the image needs; pull the image again",

@@ -23,6 +23,7 @@ typedef struct {
     GPtrArray *documents; /* (element-type BerthDocument) each after those that it names */
     GArray *parts;        /* (element-type BerthPart) in the order in which they were met */
     GHashTable *seen;     /* digest as text → index in parts + 1 */
+    bool authorized;      /* set it: to carry what is not the user's */
 } BerthParts;
 
 BerthParts *berth_parts_new(void);
@@ -36,7 +37,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthParts, berth_parts_free)
  * @digest: of a manifest or an index
  * @media_type: (nullable): what it is
  * @error: BERTH_ERROR_STORE_CORRUPT: a document is missing or damaged, or a blob that must be there
- *   is not. Non-distributable layers may be missing
+ *   is not. Non-distributable layers may be missing, and count as missing when the store's user has
+ *   not shown to have access to them: the image alone does not show it
  *
  * Returns: (transfer none) (nullable): the document of @digest.
  */

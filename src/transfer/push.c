@@ -283,6 +283,7 @@ static bool choose(Push *push, const BerthImage *image, GError **error)
         }
     }
     push->parts = berth_parts_new();
+    push->parts->authorized = push->arguments->authorized;
     push->top = berth_parts_add(push->parts, push->store, &digest, media_type, error);
     return push->top && add_attached(push, error);
 }

@@ -209,7 +209,8 @@ static bool start_next(BerthUploads *uploads)
         return true;
     }
     g_clear_pointer(&upload->from, g_free);
-    upload->request = berth_client_has_blob(spec->client, &upload->digest, on_presence, upload);
+    upload->request =
+        berth_client_has_blob(spec->client, &upload->digest, "pull,push", on_presence, upload);
     return true;
 }
 

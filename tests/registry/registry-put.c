@@ -121,7 +121,7 @@ static void put_one(Tool *tool, const char *kind, const char *file, const char *
         else if (g_str_equal(kind, "referrers"))
             (void)berth_client_list_referrers(tool->client, &digest, on_referrers, tool);
         else
-            (void)berth_client_has_blob(tool->client, &digest, on_presence, tool);
+            (void)berth_client_has_blob(tool->client, &digest, "pull,push", on_presence, tool);
     }
 }
 

@@ -272,6 +272,32 @@ static void test_reuse(Fixture *f, gconstpointer unused)
     g_assert_true(berth_store_may_reuse(store, &other_layer, "h.example:5000"));
     g_assert_false(berth_store_may_reuse(store, &other_layer, "h.example"));
     g_assert_false(berth_store_may_reuse(store, &other_layer, "h.example:500"));
+    g_assert_true(berth_store_may_reuse(store, &other_layer, "h.example:5000/other"));
+    g_assert_false(berth_store_may_reuse(store, &other_layer, "h.example:5000/oth"));
+    g_assert_false(berth_store_may_reuse(store, &other_layer, "h.example:5000/other/one"));
+    g_assert_false(berth_store_may_reuse(store, &other_layer, ""));
+}
+
+static void test_bringers(Fixture *f, gconstpointer unused)
+{
+    BerthDigest digest = put_text(f->store, "brought");
+    g_autoptr(BerthStore) store = open_store(f, 1000, 0);
+    g_autoptr(GArray) none = NULL, one = NULL;
+
+    if (!has_attributes(f)) {
+        g_test_skip("the file system has no attributes");
+        return;
+    }
+    berth_store_add_origin(f->store, &digest, "h.example/1000");
+    berth_store_add_bringer(f->store, &digest); /* root, who needs none */
+    none = berth_store_bringers(f->store, &digest);
+    g_assert_cmpuint(none->len, ==, 0);
+    g_assert_false(berth_store_may_reuse(store, &digest, ""));
+    berth_store_add_bringer(store, &digest);
+    one = berth_store_bringers(f->store, &digest);
+    g_assert_cmpuint(one->len, ==, 1);
+    g_assert_cmpuint(g_array_index(one, uint32_t, 0), ==, 1000);
+    g_assert_true(berth_store_may_reuse(store, &digest, ""));
 }
 
 /* Naming somebody else's blob in a manifest of one's own proves nothing. */
@@ -320,6 +346,7 @@ int main(int argc, char **argv)
     ADD("full", test_full);
     ADD("origins", test_origins);
     ADD("reuse/proven", test_reuse);
+    ADD("bringers", test_bringers);
     ADD("reuse/not-proven", test_reuse_not_proven);
     return g_test_run();
 }
