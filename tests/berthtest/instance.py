@@ -26,7 +26,7 @@ from dbus.mainloop.glib import DBusGMainLoop
 from gi.repository import GLib
 
 from . import syscalls
-from .calls import BUS_NAME, Calls, DEADLINE
+from .calls import BUS_NAME, Calls, DEADLINE, ROOT_PATH
 from .leftovers import look_into_vault, mounts_below, parse_mountinfo
 
 # What the system bus does, less its policy: every process may own, send and receive here.
@@ -184,6 +184,10 @@ class Instance(Calls):
             self._await_ready(exit_fd)
         finally:
             os.close(exit_fd)
+        # what answers has closed the socket it said so through: tests count descriptors
+        connection = self.connect()
+        self.call(ROOT_PATH, 'org.freedesktop.DBus.Peer', 'Ping', '', bus=connection)
+        connection.close()
 
     def begin_start(self, args=()):
         """Starts berthd, and does not wait.
