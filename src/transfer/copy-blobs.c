@@ -98,7 +98,8 @@ static void add(BerthCopyBlobs *blobs, const BerthDescriptor *descriptor, bool i
     bool skip =
         berth_media_type_is_nondistributable(descriptor->type) && !blobs->spec->nondistributable;
 
-    if (!copy && g_hash_table_contains(blobs->seen, descriptor->digest.text))
+    /* one that has another type too is carried, and then it is no longer this one's to be freed */
+    if (skip && g_hash_table_contains(blobs->seen, descriptor->digest.text))
         return;
     if (!copy) {
         copy = g_new0(Copy, 1);

@@ -225,12 +225,12 @@ static void begin_blobs(Copy *copy)
 
 /* Layers that may not be redistributed */
 
-static const BerthDescriptor *find_nondistributable(const Copy *copy)
+static const BerthDescriptor *find_nondistributable(const GPtrArray *documents)
 {
-    for (guint i = 0; i < copy->tree->manifests->len; i++) {
-        const BerthDocument *document = copy->tree->manifests->pdata[i];
+    for (guint i = 0; i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
 
-        for (guint j = 0; j < document->manifest->layers->len; j++) {
+        for (guint j = 0; document->manifest && j < document->manifest->layers->len; j++) {
             const BerthDescriptor *layer = document->manifest->layers->pdata[j];
 
             if (berth_media_type_is_nondistributable(layer->type))
@@ -258,14 +258,38 @@ static void on_answer(bool yes, void *userdata)
 
 /* Documents */
 
-/* Each after those that it names: fetched they were the other way round. */
+/*
+ * Takes @document, after those that it names, out of @left and into the order. An index can name
+ * one that came before it, so the order in which they came says nothing.
+ */
+static void order(Copy *copy, GHashTable *left, const BerthDocument *document)
+{
+    if (!document || !g_hash_table_remove(left, document->digest.text))
+        return;
+    for (guint i = 0; document->index && i < document->index->manifests->len; i++) {
+        const BerthDescriptor *child = document->index->manifests->pdata[i];
+
+        order(copy, left, g_hash_table_lookup(left, child->digest.text));
+    }
+    g_ptr_array_add(copy->documents, (gpointer)document);
+}
+
 static void order_documents(Copy *copy)
 {
+    const GPtrArray *documents = copy->tree->documents;
+    g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
+
     copy->documents = g_ptr_array_new();
-    if (copy->platform)
+    if (copy->platform) {
         g_ptr_array_add(copy->documents, copy->tree->manifests->pdata[0]);
-    for (guint i = copy->tree->documents->len; !copy->platform && i-- > 0;)
-        g_ptr_array_add(copy->documents, copy->tree->documents->pdata[i]);
+        return;
+    }
+    for (guint i = 0; i < documents->len; i++) {
+        BerthDocument *document = documents->pdata[i];
+
+        g_hash_table_insert(left, document->digest.text, document);
+    }
+    order(copy, left, documents->pdata[0]);
 }
 
 static bool check_digest(const Copy *copy, GError **error)
@@ -279,9 +303,12 @@ static bool check_digest(const Copy *copy, GError **error)
 
 static bool begin_or_ask(Copy *copy, GError **error)
 {
-    const BerthDescriptor *layer =
-        copy->arguments->allow_nondistributable ? find_nondistributable(copy) : NULL;
+    const BerthDescriptor *layer = NULL;
 
+    if (copy->arguments->allow_nondistributable)
+        layer = find_nondistributable(copy->tree->manifests);
+    if (copy->arguments->allow_nondistributable && !layer && copy->attached)
+        layer = find_nondistributable(copy->attached);
     if (layer)
         return berth_job_ask(copy->job, "push-nondistributable", &layer->digest,
                              copy->arguments->destination, on_answer, copy, error);

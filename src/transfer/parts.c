@@ -57,28 +57,33 @@ static BerthPart *find_or_add(BerthParts *parts, const BerthDigest *digest, int6
     return &g_array_index(parts->parts, BerthPart, place - 1);
 }
 
+static bool set_missing(const BerthPart *part, GError **error)
+{
+    return berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
+                           "the store lacks %s, which the image needs; pull the image again",
+                           part->digest.text);
+}
+
 static bool add_blob(BerthParts *parts, BerthStore *store, const BerthDescriptor *descriptor,
                      bool is_layer, GError **error)
 {
+    bool nondistributable = berth_media_type_is_nondistributable(descriptor->type);
     bool added;
     BerthPart *part = find_or_add(parts, &descriptor->digest, descriptor->size, &added);
     int64_t size = -1;
     int present;
 
     part->is_layer = part->is_layer || is_layer;
-    if (!added)
+    if (!added && (!part->nondistributable || nondistributable))
         return true;
-    part->nondistributable = berth_media_type_is_nondistributable(descriptor->type);
+    part->nondistributable = nondistributable; /* by all that name it */
     present = berth_store_stat_blob(store, &descriptor->digest, &size, error);
     if (present < 0)
         return false;
     part->present = present && size == descriptor->size &&
-                    (!part->nondistributable || parts->authorized ||
+                    (!nondistributable || parts->authorized ||
                      berth_store_may_reuse(store, &descriptor->digest, ""));
-    return part->present || part->nondistributable ||
-           berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
-                           "the store lacks %s, which the image needs; pull the image again",
-                           descriptor->digest.text);
+    return part->present || nondistributable || set_missing(part, error);
 }
 
 static bool add_manifest(BerthParts *parts, BerthStore *store, const BerthManifest *manifest,
