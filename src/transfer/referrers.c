@@ -88,8 +88,13 @@ static void on_document(BerthDocument *document, const GError *error, void *user
         finish(walk, error);
         return;
     }
-    if (!named || !berth_digest_equal(&named->digest, &subject.digest)) {
-        berth_document_free(document); /* it is listed and does not say so itself */
+    /*
+     * It is listed and does not say so itself; or it is an index, whose manifests nobody has
+     * fetched: to name it would make them the user's, and who puts it is told that they are missing
+     */
+    if (!named || !berth_digest_equal(&named->digest, &subject.digest) ||
+        (document->index && document->index->manifests->len > 0)) {
+        berth_document_free(document);
         fetch_next(walk);
         return;
     }
