@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BULK_BUFFER  (512 * 1024L)
+#define BULK_BUFFER  (256 * 1024L)
 #define SMALL_BUFFER (16 * 1024L)
 #define EXPECT_MSEC  500L /* that a server may take to say whether it wants a large body at all */
 #define PATIENCE     4    /* times the stall timeout */
