@@ -24,6 +24,7 @@ BerthLease *berth_store_lease(BerthStore *store, GError **error)
 
     if (lock < 0)
         return NULL;
+    berth_store_tidy(store);
     lease = g_new0(BerthLease, 1);
     lease->store = store;
     lease->file.fd = -1;

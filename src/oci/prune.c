@@ -260,6 +260,28 @@ static bool remove_left(Sweep *sweep, int directory, const char *name, GError **
     return true;
 }
 
+static bool remove_dead(Sweep *sweep, int directory, const char *name, GError **error)
+{
+    BERTH_AUTO_FD fd = -1;
+
+    if (!g_str_has_prefix(name, BERTH_STORE_LEASE "-") &&
+        !g_str_has_prefix(name, BERTH_STORE_TEMPORARY "-"))
+        return true;
+    fd = berth_store_openat(directory, name, O_RDONLY);
+    if (fd >= 0 && !is_locked(fd) && berth_store_is_linked(directory, name, fd))
+        remove_file(sweep, directory, name);
+    return true;
+}
+
+void berth_store_tidy(BerthStore *store)
+{
+    Sweep sweep = { .store = store };
+    g_autoptr(GError) error = NULL;
+
+    if (!each_file(&sweep, store->ingest, remove_dead, &error))
+        berth_debug("what dead processes left stays until the next prune: %s", error->message);
+}
+
 void berth_store_discard(BerthStore *store, const GArray *digests)
 {
     g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

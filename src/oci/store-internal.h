@@ -98,6 +98,12 @@ bool berth_temporary_move(BerthStore *store, BerthTemporary *temporary, int dire
                           const char *name, GError **error);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BerthTemporary, berth_temporary_clear)
 
+/**
+ * berth_store_tidy: removes the temporary files and leases of processes that were killed: users can
+ * have as many transfers killed as they like, and prune only when they may.
+ */
+void berth_store_tidy(BerthStore *store);
+
 /** berth_store_write: all of @data, at the file's position. */
 bool berth_store_write(int fd, const void *data, size_t length, GError **error);
 
