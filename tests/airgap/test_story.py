@@ -32,6 +32,7 @@ SITE_RULES = '''
 [defaults]
 Retries=0
 ConnectTimeout=5s
+StallTimeout=3s
 
 [registry 10.30.0.0/16]
 Insecure=yes
@@ -63,7 +64,9 @@ class Service:
 
     def transfer(self, method, signature, *args):
         """Returns: what Describe says after it has ended."""
-        path = str(self.images(method, signature, *args))
+        return self.end(str(self.images(method, signature, *args)))
+
+    def end(self, path):
         self._test.eventually(lambda: self.instance.get(path, IF_TRANSFER, 'State') in OVER)
         return self.instance.call(path, IF_TRANSFER, 'Describe', '')
 
@@ -176,13 +179,16 @@ class AirGapTestCase(BerthTestCase):
         """
         service = Service(self, self.carrier, self.rules)
         self.assertDone(service.import_file(self.file), service)
-        self.carrier.plug(f'{CARRIER}/24', self.site, f'{SITE}/24')
+        self.plug_in()
         for machine in (self.carrier, self.site, self.host):
             self.assertFalse(machine.reaches(self.web.host))
             self.assertFalse(machine.reaches(self.upstream.host))
         self.assertTrue(self.connected.reaches(self.web.host))
         self.web.forget()
         return service
+
+    def plug_in(self):
+        self.cable = self.carrier.plug(f'{CARRIER}/24', self.site, f'{SITE}/24')
 
     def layer_file(self, layer):
         """Returns: the path of a file with it, as a courier brings it."""
@@ -250,6 +256,25 @@ class Allowed(AirGapTestCase):
             self.assertNothingAtRegistry()
             description = carrier.import_blob(layer.digest, self.layer_file(layer))
             self.assertEqual((description['State'], description['Digest']), ('done', layer.digest))
+        self.assertDone(carrier.push(self.name, self.at_site()), carrier)
+        self.assertEqual(self.at_registry(),
+                         (self.image.document, {layer.digest for layer in self.image.layers}))
+
+    def test_the_cable_is_pulled_out(self):
+        """In the middle of a push, and put in again afterwards."""
+        self.bring(IncludeForeign=True)
+        carrier = self.arrive()
+        path = str(carrier.images('Push', 'ssa{sv}', self.name, self.at_site(),
+                                  vardict({'MaxBandwidth': 200000})))
+        self.eventually(lambda: carrier.instance.get(path, IF_TRANSFER, 'BytesDone') > 100000)
+        self.cable.pull_out()
+        description = carrier.end(path)
+        self.assertFailed(description, 'RegistryUnreachable')
+        self.assertIn(self.at_site().partition('/')[0], description['ErrorMessage'])
+        with self.site.entered():
+            self.assertEqual(self.registry.client().tags('site/app'), [])
+        self.assertNotIn(self.image.digest, self.registry.blobs())
+        self.plug_in()
         self.assertDone(carrier.push(self.name, self.at_site()), carrier)
         self.assertEqual(self.at_registry(),
                          (self.image.document, {layer.digest for layer in self.image.layers}))
