@@ -71,9 +71,11 @@ bool berth_libarchive_load(GError **error);
     F(archive_read_new)                                                                            \
     F(archive_read_next_header)                                                                    \
     F(archive_read_open)                                                                           \
+    F(archive_read_open_fd)                                                                        \
     F(archive_read_support_filter_bzip2)                                                           \
     F(archive_read_support_filter_gzip)                                                            \
     F(archive_read_support_filter_zstd)                                                            \
+    F(archive_read_support_format_raw)                                                             \
     F(archive_read_support_format_tar)                                                             \
     F(archive_set_error)                                                                           \
     F(archive_write_add_filter_none)                                                               \
@@ -149,9 +151,11 @@ extern BerthLibarchive berth_libarchive;
 #define archive_read_new                  (berth_libarchive.archive_read_new)
 #define archive_read_next_header          (berth_libarchive.archive_read_next_header)
 #define archive_read_open                 (berth_libarchive.archive_read_open)
+#define archive_read_open_fd              (berth_libarchive.archive_read_open_fd)
 #define archive_read_support_filter_bzip2 (berth_libarchive.archive_read_support_filter_bzip2)
 #define archive_read_support_filter_gzip  (berth_libarchive.archive_read_support_filter_gzip)
 #define archive_read_support_filter_zstd  (berth_libarchive.archive_read_support_filter_zstd)
+#define archive_read_support_format_raw   (berth_libarchive.archive_read_support_format_raw)
 #define archive_read_support_format_tar   (berth_libarchive.archive_read_support_format_tar)
 #define archive_set_error                 (berth_libarchive.archive_set_error)
 #define archive_write_add_filter_none     (berth_libarchive.archive_write_add_filter_none)

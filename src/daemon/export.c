@@ -25,19 +25,20 @@ typedef struct {
     BerthAsked *asked;     /* n: whose they are */
     int archive;
     char *format;
-    bool include_foreign;
+    bool include_foreign, referrers;
 } Arguments;
 
 typedef struct {
     GStrv images;
     int archive;
     char *format;
-    bool include_foreign, authorized;
+    bool include_foreign, referrers, authorized;
 } Job;
 
 static const BerthOption options[] = {
     { "Format", "s", offsetof(Arguments, format) },
     { "IncludeForeign", "b", offsetof(Arguments, include_foreign) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
     { NULL },
 };
 
@@ -126,10 +127,10 @@ static bool fill_export(const BerthTransfer *transfer, const BerthSettings *sett
     int r = berth_entry_strv(message, "Images", job->images);
 
     if (r >= 0)
-        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}", "Archive", "h", job->archive,
+        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}", "Archive", "h", job->archive,
                                   "Format", "s", job->format, "IncludeForeign", "b",
-                                  (int)job->include_foreign, "Authorized", "b",
-                                  (int)job->authorized);
+                                  (int)job->include_foreign, "Referrers", "b", (int)job->referrers,
+                                  "Authorized", "b", (int)job->authorized);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a job for a worker");
 }
@@ -180,6 +181,7 @@ BerthVerdict berth_export_act(BerthCall *call, GError **error)
     job->archive = berth_steal_fd(&arguments->archive);
     job->format = g_steal_pointer(&arguments->format);
     job->include_foreign = arguments->include_foreign;
+    job->referrers = arguments->referrers;
     job->authorized = authorized;
     reference = g_steal_pointer(&arguments->names[0].reference);
     return berth_transfers_begin(call, &export_kind, reference, job, error);

@@ -13,21 +13,26 @@
 #include "base/names.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #define INPUT_SIZE (256 * 1024) /* bytes */
 
-/* A compressed archive may unpack to so many times its size, once it is past the first bytes. Tar
- * headers and text reach 30; what is larger was made to be. */
+/* What is packed may unpack to so many times its size, once it is past the first bytes. Tar headers
+ * and text reach 30; what is larger was made to be. */
 #define RATIO_MAX  200
-#define RATIO_FROM (UINT64_C(64) << 20) /* bytes */
+#define RATIO_FROM (INT64_C(64) << 20) /* bytes */
+
+#define BLOCK      512         /* bytes: tar's unit, and the least that marks its end */
+#define TAIL_MAX   (64 * 1024) /* bytes behind the end that are read still, for who writes them */
 
 struct BerthArchiveReader {
     struct archive *archive;
     int fd;
     int read_errno;
-    uint64_t unpacked; /* bytes of entries */
+    int64_t taken;     /* bytes of the entry that were read */
+    int64_t entry_end; /* where in the unpacked archive the entry ends, padding included */
     unsigned n_entries;
     GHashTable *seen; /* owned paths */
     BerthArchiveEntry entry;
@@ -35,11 +40,25 @@ struct BerthArchiveReader {
     unsigned char input[INPUT_SIZE];
 };
 
+/* Whoever opened the descriptor may have made it one that does not wait. */
+static ssize_t read_input(BerthArchiveReader *reader)
+{
+    struct pollfd waiting = { .fd = reader->fd, .events = POLLIN };
+    ssize_t n;
+
+    while ((n = read(reader->fd, reader->input, sizeof(reader->input))) < 0)
+        if (errno == EAGAIN)
+            (void)poll(&waiting, 1, -1);
+        else if (errno != EINTR)
+            break;
+    return n;
+}
+
 /* libarchive(3): archive_read_open(), the read callback */
 static la_ssize_t on_read(struct archive *archive, void *userdata, const void **data)
 {
     BerthArchiveReader *reader = userdata;
-    ssize_t n = TEMP_FAILURE_RETRY(read(reader->fd, reader->input, sizeof(reader->input)));
+    ssize_t n = read_input(reader);
 
     *data = reader->input;
     if (n >= 0)
@@ -91,9 +110,13 @@ BerthArchiveReader *berth_archive_reader_new(int fd, GError **error)
         (void)fail(reader, error);
         return NULL;
     }
-    for (int i = 0; i < archive_filter_count(reader->archive); i++)
-        if (archive_filter_code(reader->archive, i) != ARCHIVE_FILTER_NONE)
-            reader->compressed = true;
+    /* one that does nothing counts too */
+    reader->compressed = archive_filter_count(reader->archive) > 1;
+    if (archive_filter_count(reader->archive) > 2) {
+        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                              "the archive is packed more than once; unpack it first");
+        return NULL;
+    }
     return g_steal_pointer(&reader);
 }
 
@@ -185,7 +208,24 @@ static bool take_entry(BerthArchiveReader *reader, struct archive_entry *entry, 
     return true;
 }
 
-/* What is not wanted is read all the same: it counts as unpacked. */
+bool berth_archive_check_ratio(int64_t unpacked, int64_t packed, const char *what, GError **error)
+{
+    return unpacked <= RATIO_FROM || unpacked / RATIO_MAX <= packed ||
+           berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                           "%s unpacks to more than %d times its size; give it unpacked", what,
+                           RATIO_MAX);
+}
+
+/* Headers count as well as what they are of: it takes nothing to pack those. */
+static bool check_ratio(const BerthArchiveReader *reader, GError **error)
+{
+    return !reader->compressed ||
+           berth_archive_check_ratio(archive_filter_bytes(reader->archive, 0),
+                                     archive_filter_bytes(reader->archive, -1), "the archive",
+                                     error);
+}
+
+/* What is not wanted is read all the same, so that it is looked at like the rest. */
 static bool skip_rest(BerthArchiveReader *reader, GError **error)
 {
     g_autofree unsigned char *buffer = NULL;
@@ -199,32 +239,62 @@ static bool skip_rest(BerthArchiveReader *reader, GError **error)
     return n == 0;
 }
 
+/*
+ * The end of the archive: blocks of zeros, without which it was cut off between two entries. What
+ * stands behind them is read so that whoever writes a pipe gets rid of it.
+ */
+static bool finish(BerthArchiveReader *reader, GError **error)
+{
+    int64_t end = archive_filter_bytes(reader->archive, 0);
+    size_t rest = 0;
+
+    if (reader->n_entries == 0)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive is empty");
+    if (end < reader->entry_end + BLOCK)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                               "the archive ends too early: its end is not marked");
+    for (ssize_t n = 1; n > 0 && rest < TAIL_MAX; rest += (size_t)MAX(n, 0))
+        n = read_input(reader);
+    return true;
+}
+
+/* Goes to the next entry, within the bounds of all of them. NULL at the end, or with @error. */
+static struct archive_entry *next_header(BerthArchiveReader *reader, GError **error)
+{
+    struct archive_entry *entry;
+    int r = archive_read_next_header(reader->archive, &entry);
+
+    if (r == ARCHIVE_EOF) {
+        (void)finish(reader, error);
+        return NULL;
+    }
+    if (r != ARCHIVE_OK) {
+        (void)fail(reader, error);
+        return NULL;
+    }
+    if (!check_ratio(reader, error))
+        return NULL;
+    if (++reader->n_entries <= BERTH_ARCHIVE_ENTRIES_MAX)
+        return entry;
+    (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                          "the archive has more than %d entries; no image has as many",
+                          BERTH_ARCHIVE_ENTRIES_MAX);
+    return NULL;
+}
+
 const BerthArchiveEntry *berth_archive_reader_next(BerthArchiveReader *reader, GError **error)
 {
     struct archive_entry *entry;
-    int r;
 
     if (!skip_rest(reader, error))
         return NULL;
     clear_entry(&reader->entry);
-    r = archive_read_next_header(reader->archive, &entry);
-    if (r == ARCHIVE_EOF && reader->n_entries > 0)
+    reader->taken = 0;
+    entry = next_header(reader, error);
+    if (!entry || !take_entry(reader, entry, error))
         return NULL;
-    if (r != ARCHIVE_OK) {
-        if (r == ARCHIVE_EOF)
-            (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive is empty");
-        else
-            (void)fail(reader, error);
-        return NULL;
-    }
-    if (++reader->n_entries > BERTH_ARCHIVE_ENTRIES_MAX) {
-        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
-                              "the archive has more than %d entries; no image has as many",
-                              BERTH_ARCHIVE_ENTRIES_MAX);
-        return NULL;
-    }
-    if (!take_entry(reader, entry, error))
-        return NULL;
+    reader->entry_end =
+        archive_filter_bytes(reader->archive, 0) + (reader->entry.size + BLOCK - 1) / BLOCK * BLOCK;
     if (reader->entry.kind != BERTH_ARCHIVE_DIRECTORY &&
         !g_hash_table_add(reader->seen, g_strdup(reader->entry.path))) {
         (void)refuse(reader->entry.path, "is there twice", error);
@@ -242,10 +312,11 @@ ssize_t berth_archive_reader_read(BerthArchiveReader *reader, void *buffer, size
         (void)fail(reader, error);
         return -1;
     }
-    reader->unpacked += (uint64_t)n;
-    if (reader->compressed && reader->unpacked > RATIO_FROM &&
-        reader->unpacked / RATIO_MAX > (uint64_t)archive_filter_bytes(reader->archive, -1)) {
-        (void)refuse(reader->entry.path, "unpacks to more than 200 times its size", error);
+    if (!check_ratio(reader, error))
+        return -1;
+    reader->taken += n;
+    if (n == 0 ? reader->taken < reader->entry.size : reader->taken > reader->entry.size) {
+        (void)refuse(reader->entry.path, "has another size than its header says", error);
         return -1;
     }
     return n;

@@ -75,3 +75,12 @@ ssize_t berth_archive_reader_read(BerthArchiveReader *reader, void *buffer, size
  * Returns: (transfer full) (nullable): all of the present file.
  */
 GBytes *berth_archive_reader_read_all(BerthArchiveReader *reader, size_t max, GError **error);
+
+/**
+ * berth_archive_check_ratio:
+ * @unpacked: bytes so far
+ * @packed: bytes that they came from
+ * @what: unpacks to them
+ * @error: BERTH_ERROR_ARCHIVE_INVALID: it was made to fill disks
+ */
+bool berth_archive_check_ratio(int64_t unpacked, int64_t packed, const char *what, GError **error);

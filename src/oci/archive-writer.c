@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,8 +30,14 @@ struct BerthArchiveWriter {
 static la_ssize_t on_write(struct archive *archive, void *userdata, const void *data, size_t length)
 {
     BerthArchiveWriter *writer = userdata;
-    ssize_t n = TEMP_FAILURE_RETRY(write(writer->fd, data, length));
+    struct pollfd waiting = { .fd = writer->fd, .events = POLLOUT };
+    ssize_t n;
 
+    while ((n = write(writer->fd, data, length)) < 0)
+        if (errno == EAGAIN) /* whoever opened it did not want to wait himself */
+            (void)poll(&waiting, 1, -1);
+        else if (errno != EINTR)
+            break;
     if (n >= 0)
         return n;
     writer->write_errno = errno;

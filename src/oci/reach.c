@@ -13,6 +13,7 @@
 #include "oci/document.h"
 #include "oci/images.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define USERS_MAX 262144 /* blobs that one user is known to have access to */
@@ -194,6 +195,19 @@ static bool has_blob(BerthStore *store, const BerthImage *image, const BerthDige
     return g_hash_table_contains(digests, digest->text);
 }
 
+/* Who brought the blob himself may have it, whatever the images say of it. */
+static void add_bringers(BerthStore *store, const BerthDigest *digest, GArray *readers)
+{
+    g_auto(GStrv) origins = berth_store_origins(store, digest);
+
+    for (char **origin = origins; *origin; origin++) {
+        unsigned bringer;
+
+        if (sscanf(*origin, "@%u/", &bringer) == 1 && bringer != 0 && !contains(readers, bringer))
+            g_array_append_val(readers, bringer);
+    }
+}
+
 GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t uid, GError **error)
 {
     g_autoptr(GPtrArray) images = berth_store_list(store, "", error);
@@ -215,6 +229,7 @@ GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t 
                 g_array_append_val(readers, owner);
         }
     }
+    add_bringers(store, digest, readers);
     g_array_append_val(readers, root);
     return readers;
 }

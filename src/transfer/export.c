@@ -16,7 +16,6 @@
 #include "base/libarchive.h"
 #include "oci/archive-writer.h"
 #include "transfer/docker-archive.h"
-
 #include "transfer/parts.h"
 #include "transfer/store-job.h"
 
@@ -25,7 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYOUT_FILE "{\"imageLayoutVersion\":\"1.0.0\"}"
+#define ATTACHED_MAX 1024 /* of one archive */
+#define LAYOUT_FILE  "{\"imageLayoutVersion\":\"1.0.0\"}"
 
 typedef struct {
     BerthStoreKeys store;
@@ -33,6 +33,7 @@ typedef struct {
     int archive;
     char *format;
     bool include_foreign;
+    bool referrers;
     bool authorized; /* to have images that are not the user's */
 } Arguments;
 
@@ -47,6 +48,7 @@ static const BerthOption keys[] = {
     REQUIRED("Archive", "h", archive),
     REQUIRED("Format", "s", format),
     { "IncludeForeign", "b", offsetof(Arguments, include_foreign) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
     { "Authorized", "b", offsetof(Arguments, authorized) },
     { NULL },
 };
@@ -56,7 +58,8 @@ typedef struct {
     BerthProgress *progress;
     BerthStore *store;
     BerthLease *lease;
-    GPtrArray *images; /* (element-type BerthImage) */
+    GPtrArray *images;   /* (element-type BerthImage) */
+    GPtrArray *attached; /* (element-type BerthImage) to them: they have no names */
     BerthParts *parts;
     unsigned *rows; /* by part; UINT_MAX: it has none */
     uint64_t done;  /* of the part that is being written */
@@ -68,6 +71,8 @@ static void export_clear(Export *export)
     berth_parts_free(export->parts);
     if (export->images)
         g_ptr_array_unref(export->images);
+    if (export->attached)
+        g_ptr_array_unref(export->attached);
     berth_lease_free(export->lease);
     berth_store_free(export->store);
     g_free(export->rows);
@@ -116,17 +121,77 @@ static bool find_image(Export *export, const char *name, GError **error)
     return true;
 }
 
+/* Referrers */
+
+static int compare_digests(const void *a, const void *b)
+{
+    const BerthImage *const *one = a, *const *other = b;
+
+    return strcmp((*one)->digest.text, (*other)->digest.text);
+}
+
+/* Whether the archive gets an artifact: once, and only what the caller may have. */
+static bool is_new(const Export *export, const BerthImage *image)
+{
+    return (export->arguments->authorized ||
+            berth_image_owned_by(image, export->arguments->store.uid)) &&
+           !berth_parts_find_document(export->parts, &image->digest);
+}
+
+/* What is attached to the documents so far; what is attached to that comes with the next ones. */
+static bool add_attached(Export *export, const BerthDigest *subject, GError **error)
+{
+    g_autoptr(GPtrArray) found = berth_store_referrers(export->store, subject, error);
+
+    if (!found)
+        return false;
+    g_ptr_array_sort(found, compare_digests); /* the order in the store means nothing */
+    for (guint i = 0; i < found->len; i++) {
+        BerthImage *image = found->pdata[i];
+
+        if (!is_new(export, image))
+            continue;
+        if (export->attached->len >= ATTACHED_MAX)
+            return berth_set_error(error, BERTH_ERROR_FAILED,
+                                   "more than %d things are attached to the images; export fewer "
+                                   "images at once, or leave referrers out",
+                                   ATTACHED_MAX);
+        if (!berth_lease_add(export->lease, &image->digest, error) ||
+            !berth_parts_add(export->parts, export->store, &image->digest, image->media_type,
+                             error))
+            return false;
+        g_ptr_array_add(export->attached, image);
+        found->pdata[i] = NULL;
+    }
+    return true;
+}
+
+static bool find_attached(Export *export, GError **error)
+{
+    const GPtrArray *documents = export->parts->documents; /* grows */
+
+    for (guint i = 0; export->arguments->referrers && i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
+        const BerthDigest subject = document->digest;
+
+        if (!add_attached(export, &subject, error))
+            return false;
+    }
+    return true;
+}
+
 /* Everything that can be known to be missing is known before the first byte is written. */
 static bool check_parts(const Export *export, GError **error)
 {
     for (guint i = 0; i < export->parts->parts->len; i++) {
         const BerthPart *part = part_at(export, i);
 
-        if (!part->present && is_wanted(export, part))
-            return berth_set_error(error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE,
-                                   "the foreign layer %s is not in the store; pull the image again "
-                                   "with its foreign layers, or export it without them",
-                                   part->digest.text);
+        if (is_wanted(export, part) && !part->present)
+            return berth_set_error(
+                error, BERTH_ERROR_FOREIGN_LAYER_UNAVAILABLE,
+                "the foreign layer %s is not in the store, or not for you; pull the image again "
+                "with its foreign layers, or export it without them",
+                part->digest.text);
         if (is_docker(export) && !is_wanted(export, part))
             return berth_set_error(error, BERTH_ERROR_NOT_SUPPORTED,
                                    "an archive in the format 'docker' cannot leave out the foreign "
@@ -163,7 +228,7 @@ static bool look_up(Export *export, GError **error)
     for (char **name = export->arguments->images; *name; name++)
         if (!find_image(export, *name, error))
             return false;
-    return check_parts(export, error);
+    return find_attached(export, error) && check_parts(export, error);
 }
 
 /* index.json */
@@ -204,6 +269,8 @@ static bool write_index(const Export *export, BerthArchiveWriter *writer, GError
 
     for (guint i = 0; i < export->images->len; i++)
         (void)json_array_append_new(manifests, index_entry(export->images->pdata[i]));
+    for (guint i = 0; i < export->attached->len; i++)
+        (void)json_array_append_new(manifests, index_entry(export->attached->pdata[i]));
     return write_json(writer, "index.json",
                       json_pack("{s:i, s:s, s:o}", "schemaVersion", 2, "mediaType",
                                 berth_media_type_to_string(BERTH_MEDIA_OCI_INDEX), "manifests",
@@ -285,6 +352,7 @@ static bool work(BerthJob *job, GError **error)
     int r;
 
     export.images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
+    export.attached = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
     export.parts = berth_parts_new();
     export.parts->authorized = arguments->authorized;
     export.store = berth_store_job_open(&arguments->store, error);

@@ -11,6 +11,7 @@
 #include "transfer/store-job.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,20 @@ static const BerthOption keys[] = {
     { NULL },
 };
 
+/* Whoever opened the descriptor may have made it one that does not wait. */
+static ssize_t read_some(int fd, void *buffer)
+{
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    ssize_t n;
+
+    while ((n = read(fd, buffer, BUFFER_SIZE)) < 0)
+        if (errno == EAGAIN)
+            (void)poll(&waiting, 1, -1);
+        else if (errno != EINTR)
+            break;
+    return n;
+}
+
 static bool copy(BerthStages *stages, int fd, BerthProgress *progress, unsigned row, uint64_t total,
                  GError **error)
 {
@@ -36,7 +51,7 @@ static bool copy(BerthStages *stages, int fd, BerthProgress *progress, unsigned 
     BerthLayerProgress now = { .state = BERTH_LAYER_RUNNING, .total = total };
 
     for (;;) {
-        ssize_t n = TEMP_FAILURE_RETRY(read(fd, buffer, BUFFER_SIZE));
+        ssize_t n = read_some(fd, buffer);
 
         if (n < 0)
             return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read the blob");

@@ -2,7 +2,8 @@
 /*
  * The images of an archive of Docker's, as `docker save`, `podman save` and skopeo write them: a
  * config and layers, mostly unpacked, without a manifest. One is made of them, the same each time.
- * A layer that is not packed is the one whose digest the config names, which is checked.
+ * Each layer must be the one whose unpacked digest the config names: nothing else in such an
+ * archive says what it must be.
  */
 
 #include "base/error.h"
@@ -10,7 +11,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "oci/document.h"
-#include "oci/hash.h"
+#include "oci/unpack.h"
 #include "transfer/import.h"
 
 #include <jansson.h>
@@ -64,6 +65,21 @@ static Packing packing_of(BerthStore *store, const BerthDigest *digest)
     return PACKED_NOT;
 }
 
+static bool check_layer(BerthStore *store, const BerthImportFile *file, bool is_packed,
+                        const char *diff_id, GError **error)
+{
+    g_autofree char *quoted = berth_quote(diff_id);
+    BerthDigest unpacked = file->digest;
+    BERTH_AUTO_FD fd = is_packed ? berth_store_open_blob(store, &file->digest, error) : -1;
+
+    if (is_packed && (fd < 0 || !berth_unpack_digest(fd, &unpacked, error)))
+        return false;
+    return g_str_equal(unpacked.text, diff_id) ||
+           berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                           "a layer of the archive is %s, but its image's config says %s",
+                           unpacked.text, quoted);
+}
+
 /* The descriptor of a layer; @source (nullable): what LayerSources says of it. */
 static json_t *describe_layer(const BerthImport *import, const BerthImportFile *file,
                               const char *diff_id, const json_t *source, GError **error)
@@ -78,14 +94,8 @@ static json_t *describe_layer(const BerthImport *import, const BerthImportFile *
         (void)invalid(error, "a layer is packed with something else than gzip or zstd");
         return NULL;
     }
-    if (packing == PACKED_NOT && !g_str_equal(file->digest.text, diff_id)) {
-        g_autofree char *quoted = berth_quote(diff_id);
-
-        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
-                              "a layer of the archive is %s, but its image's config says %s",
-                              file->digest.text, quoted);
+    if (!check_layer(import->store, file, packing != PACKED_NOT, diff_id, error))
         return NULL;
-    }
     type = berth_media_type_to_string(types[packing]);
     if (source &&
         g_strcmp0(json_string_value(json_object_get(source, "digest")), file->digest.text) == 0)
@@ -129,12 +139,17 @@ static json_t *describe_layers(const BerthImport *import, const json_t *entry, c
 
 static json_t *load_config(const BerthImport *import, const BerthImportFile *file, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     g_autoptr(GBytes) bytes =
-        berth_store_read_blob(import->store, &file->digest, BERTH_DOCUMENT_BYTES_MAX, error);
+        berth_store_read_blob(import->store, &file->digest, BERTH_DOCUMENT_BYTES_MAX, &failure);
+    json_t *config = bytes ? berth_json_load(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
+                                             &berth_document_limits, &failure)
+                           : NULL;
 
-    return bytes ? berth_json_load(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
-                                   &berth_document_limits, error)
-                 : NULL;
+    if (!config)
+        (void)berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the config of an image: %s",
+                              failure->message);
+    return config;
 }
 
 static bool put_manifest(BerthImport *import, json_t *manifest, BerthDigest *digest, GError **error)

@@ -15,7 +15,7 @@
 
 #define IMAGES_MAX 4096
 
-static const BerthJsonLimits limits = { .bytes = 16 * 1024 * 1024,
+static const BerthJsonLimits limits = { .bytes = BERTH_DOCUMENT_BYTES_MAX,
                                         .depth = 16,
                                         .containers = 32 * IMAGES_MAX,
                                         .values = 256 * IMAGES_MAX };
@@ -63,6 +63,7 @@ static bool add_present(BerthImport *import, const BerthDescriptor *entry, const
             continue;
         image = import->images->pdata[import->images->len - 1];
         image->index_digest = g_strdup(entry->digest.text);
+        g_hash_table_add(import->needed, g_strdup(entry->digest.text));
         g_clear_error(error);
         return true;
     }

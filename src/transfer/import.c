@@ -16,14 +16,15 @@
 #include "transfer/config.h"
 #include "transfer/kinds.h"
 #include "transfer/parts.h"
+#include "transfer/referrers.h"
 #include "transfer/store-job.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-#define KNOWN_MAX   (16 * 1024 * 1024) /* bytes of index.json and the like */
-#define BUFFER_SIZE (256 * 1024)       /* bytes */
-#define LINKS_MAX   16                 /* that lead from one to the next */
+#define BUFFER_SIZE (256 * 1024) /* bytes */
+#define LINKS_MAX   16           /* that lead from one to the next */
+#define LOOSE_MAX   8192         /* files of an archive whose names are no digests */
 
 typedef struct {
     BerthStoreKeys store;
@@ -85,7 +86,11 @@ static bool take_file(BerthImport *import, BerthArchiveReader *reader,
     BerthImportFile file = { .digest = { .algorithm = BERTH_DIGEST_SHA256 }, .size = 0 };
     ssize_t n;
 
-    (void)is_blob(entry->path, &file.digest);
+    if (!is_blob(entry->path, &file.digest) && ++import->n_loose > LOOSE_MAX)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                               "the archive has more than %d entries that are neither blobs nor "
+                               "say what there is; no image has as many",
+                               LOOSE_MAX);
     if (!berth_stages_begin(import->stages, file.digest.algorithm, entry->size, error))
         return false;
     while ((n = berth_archive_reader_read(reader, buffer, BUFFER_SIZE, error)) > 0) {
@@ -118,7 +123,7 @@ static bool read_archive(BerthImport *import, int fd, BerthProgress *progress, G
         if (entry->kind == BERTH_ARCHIVE_LINK) {
             g_hash_table_insert(import->links, g_strdup(entry->path), g_strdup(entry->target));
         } else if (entry->kind == BERTH_ARCHIVE_FILE && is_known(entry->path)) {
-            GBytes *bytes = berth_archive_reader_read_all(reader, KNOWN_MAX, error);
+            GBytes *bytes = berth_archive_reader_read_all(reader, BERTH_DOCUMENT_BYTES_MAX, error);
 
             if (!bytes)
                 return false;
@@ -173,24 +178,27 @@ static bool set_name(const BerthImport *import, BerthImage *image, const char *n
     return true;
 }
 
-bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, const char *media_type,
-                            const char *name, GError **error)
+/* Remembers what an image needs, and that its user brought foreign layers: the image alone does not
+ * show that he has them, since they can be left out. */
+static void take_parts(BerthImport *import, const BerthParts *parts)
 {
-    g_autoptr(BerthParts) parts = berth_parts_new();
-    g_autoptr(BerthImage) image = g_new0(BerthImage, 1);
+    for (guint i = 0; i < parts->parts->len; i++) {
+        const BerthPart *part = &g_array_index(parts->parts, BerthPart, i);
+
+        if (g_hash_table_add(import->needed, g_strdup(part->digest.text)) &&
+            part->nondistributable && g_hash_table_contains(import->brought, part->digest.text))
+            berth_store_add_bringer(import->store, &part->digest);
+    }
+}
+
+/* What is known of an image without its name. */
+static BerthImage *describe(const BerthImport *import, const BerthDocument *document)
+{
+    BerthImage *image = g_new0(BerthImage, 1);
     g_autoptr(BerthPlatform) platform = NULL;
-    g_autoptr(GError) failure = NULL;
-    const BerthDocument *document =
-        berth_parts_add(parts, import->store, digest, media_type, &failure);
     const uid_t uid = import->uid;
 
-    if (!document)
-        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
-                               "the archive does not hold all of the image %s: %s", digest->text,
-                               failure->message);
-    if (!check_parts(import, parts, error))
-        return false;
-    image->digest = *digest;
+    image->digest = document->digest;
     image->size = (int64_t)g_bytes_get_size(document->raw);
     image->media_type = g_strdup(berth_media_type_to_string(document->type));
     image->pulled_usec = (uint64_t)g_get_real_time();
@@ -199,8 +207,12 @@ bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, cons
     if (document->manifest)
         platform = berth_config_platform(import->store, document->manifest);
     image->platform = platform ? berth_platform_to_string(platform) : g_strdup("");
-    if (!set_name(import, image, name, error))
-        return false;
+    return image;
+}
+
+/* Two entries of one name are one image, or the archive cannot be understood. */
+static bool check_name(const BerthImport *import, const BerthImage *image, GError **error)
+{
     for (guint i = 0; i < import->images->len; i++) {
         const BerthImage *other = import->images->pdata[i];
 
@@ -209,6 +221,37 @@ bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, cons
             return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
                                    "the archive has two images for the name %s", image->reference);
     }
+    return true;
+}
+
+bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, const char *media_type,
+                            const char *name, GError **error)
+{
+    g_autoptr(BerthParts) parts = berth_parts_new();
+    g_autoptr(BerthImage) image = NULL;
+    g_autoptr(GError) failure = NULL;
+    const BerthDescriptor *subject;
+    const BerthDocument *document;
+
+    parts->authorized = true; /* check_parts() goes by what was brought */
+    document = berth_parts_add(parts, import->store, digest, media_type, &failure);
+    if (!document)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                               "the archive does not hold all of the image %s: %s", digest->text,
+                               failure->message);
+    if (!check_parts(import, parts, error))
+        return false;
+    image = describe(import, document);
+    subject = berth_document_subject(document);
+    if (!name && subject && g_hash_table_contains(import->brought, subject->digest.text)) {
+        image->subject = g_strdup(subject->digest.text);
+        take_parts(import, parts);
+        g_ptr_array_add(import->attached, g_steal_pointer(&image));
+        return true;
+    }
+    if (!set_name(import, image, name, error) || !check_name(import, image, error))
+        return false;
+    take_parts(import, parts);
     g_ptr_array_add(import->images, g_steal_pointer(&image));
     return true;
 }
@@ -227,6 +270,34 @@ static bool find_images(BerthImport *import, GError **error)
                            "index.json of an OCI archive nor the manifest.json of Docker's");
 }
 
+/* Naming */
+
+/* An archive can hold any name. Whose image has it keeps it. */
+static bool check_owner(const BerthImport *import, const BerthImage *image, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(BerthImage) before = berth_store_find(import->store, image->reference, &failure);
+
+    if (before)
+        return berth_image_owned_by(before, import->uid) ||
+               berth_digest_equal(&before->digest, &image->digest) ||
+               berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                               "'%s' is the name of somebody else's image; remove that first",
+                               image->reference);
+    if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE))
+        return true;
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return false;
+}
+
+static bool name_all(const BerthImport *import, const GPtrArray *images, GError **error)
+{
+    for (guint i = 0; i < images->len; i++)
+        if (!berth_store_name(import->store, images->pdata[i], error))
+            return false;
+    return true;
+}
+
 static bool name_images(const BerthImport *import, sd_bus_message *result, GError **error)
 {
     const BerthImage *first;
@@ -235,20 +306,37 @@ static bool name_images(const BerthImport *import, sd_bus_message *result, GErro
     if (import->images->len == 0)
         return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive holds no image");
     for (guint i = 0; i < import->images->len; i++)
-        if (!berth_store_name(import->store, import->images->pdata[i], error))
+        if (!check_owner(import, import->images->pdata[i], error))
             return false;
+    if (!name_all(import, import->attached, error) || !name_all(import, import->images, error))
+        return false;
     first = import->images->pdata[0];
     r = sd_bus_message_append(result, "{sv}", "Digest", "s", first->digest.text);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot write the result");
 }
 
+/* Whether the archive brought what no image needs. */
+static bool has_waste(const BerthImport *import)
+{
+    GHashTableIter iter;
+    gpointer digest;
+
+    g_hash_table_iter_init(&iter, import->brought);
+    while (g_hash_table_iter_next(&iter, &digest, NULL))
+        if (!g_hash_table_contains(import->needed, digest))
+            return true;
+    return false;
+}
+
 /* The job */
 
 static void import_clear(BerthImport *import)
 {
+    g_ptr_array_unref(import->attached);
     g_ptr_array_unref(import->images);
     g_hash_table_unref(import->known);
+    g_hash_table_unref(import->needed);
     g_hash_table_unref(import->brought);
     g_hash_table_unref(import->links);
     g_hash_table_unref(import->files);
@@ -269,18 +357,21 @@ static bool import_into(BerthStore *store, BerthJob *job, GError **error)
         .files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .links = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .brought = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .known =
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref),
         .images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free),
+        .attached = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free),
     };
+    bool ok;
 
     if (!stages)
         return false;
-    if (read_archive(&import, arguments->archive, job->progress, error) &&
-        find_images(&import, error) && name_images(&import, job->result, error))
-        return true;
-    berth_stages_discard(stages, g_steal_pointer(&lease));
-    return false;
+    ok = read_archive(&import, arguments->archive, job->progress, error) &&
+         find_images(&import, error) && name_images(&import, job->result, error);
+    if (!ok || has_waste(&import))
+        berth_stages_discard(stages, g_steal_pointer(&lease));
+    return ok;
 }
 
 static bool work(BerthJob *job, GError **error)

@@ -20,11 +20,14 @@ typedef struct {
     BerthStages *stages;
     uint32_t uid;          /* who brings it */
     const char *reference; /* name for what has none; NULL or "": none was given */
+    unsigned n_loose;      /* files so far whose names are no digests */
     GHashTable *files;     /* owned: path → BerthImportFile */
     GHashTable *links;     /* owned: path → path */
     GHashTable *brought;   /* owned: digests as texts, of files */
+    GHashTable *needed;    /* owned: digests as texts, of what the images consist of */
     GHashTable *known;     /* owned: path → GBytes: what says what there is */
     GPtrArray *images;     /* owned (element-type BerthImage): found so far */
+    GPtrArray *attached;   /* owned (element-type BerthImage): what has no name but a subject */
 } BerthImport;
 
 /**
@@ -40,7 +43,8 @@ const BerthImportFile *berth_import_find(const BerthImport *import, const char *
  * @error: BERTH_ERROR_ARCHIVE_INVALID: something that it needs is neither in the archive nor the
  *   importing user's already
  *
- * Checks that all of an image is there, and keeps it to be named.
+ * Checks that all of an image is there, and keeps it to be named. What has no name, and is attached
+ * to something else of the archive, stays without one.
  */
 bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, const char *media_type,
                             const char *name, GError **error);

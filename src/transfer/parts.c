@@ -67,7 +67,7 @@ static bool set_missing(const BerthPart *part, GError **error)
 static bool add_blob(BerthParts *parts, BerthStore *store, const BerthDescriptor *descriptor,
                      bool is_layer, GError **error)
 {
-    bool nondistributable = berth_media_type_is_nondistributable(descriptor->type);
+    bool nondistributable = is_layer && berth_media_type_is_nondistributable(descriptor->type);
     bool added;
     BerthPart *part = find_or_add(parts, &descriptor->digest, descriptor->size, &added);
     int64_t size = -1;
@@ -117,6 +117,7 @@ static BerthDocument *add_document(BerthParts *parts, BerthStore *store, const B
     }
     part = find_or_add(parts, digest, (int64_t)g_bytes_get_size(raw), &added);
     part->is_document = part->present = true;
+    part->nondistributable = false;
     for (guint i = 0; document->index && i < document->index->manifests->len; i++) {
         const BerthDescriptor *child = document->index->manifests->pdata[i];
 
