@@ -7,7 +7,8 @@
  *   blobs/…      as in a real one; only OpenBlob's copies are read from there
  *   control/NAME a FIFO with what a transfer shall do, line by line; NAME is the reference, of the
  *                destination if there are two, with every '/', ':' and '@' made '_'. Without one
- * the transfer is done at once query-KIND   a line as in such a FIFO, which a query does instead
+ *                the transfer is done at once
+ *   query-KIND   a line as in such a FIFO, which a query does instead
  *   extra        when it is there, each image has a key too many
  *   log          what each worker was asked, a line each, and what it was answered
  *
