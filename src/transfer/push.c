@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "oci/images.h"
+#include "transfer/config.h"
 #include "transfer/endpoints.h"
 #include "transfer/kinds.h"
 #include "transfer/network.h"
@@ -16,6 +17,8 @@
 #include "transfer/push-manifests.h"
 #include "transfer/store-job.h"
 #include "transfer/uploads.h"
+
+#define DEPTH_MAX 8 /* of indexes in indexes, as for what is pulled */
 
 typedef struct {
     BerthStoreKeys store;
@@ -247,44 +250,83 @@ static bool add_attached(Push *push, GError **error)
     return true;
 }
 
+static bool set_unavailable(const Push *push, GError **error)
+{
+    return berth_set_error(
+        error, BERTH_ERROR_PLATFORM_UNAVAILABLE,
+        "the image %s in the store is not for %s; push it without a platform, or "
+        "pull that one",
+        push->arguments->image, push->arguments->platform);
+}
+
+/*
+ * Goes on from @digest to the manifest for @platform below it. What an index does not say, the
+ * config of each candidate does, or the index that it is.
+ */
+static bool find_platform(const Push *push, const BerthPlatform *platform, BerthDigest *digest,
+                          unsigned depth, GError **error)
+{
+    g_autoptr(GBytes) raw =
+        berth_store_read_blob(push->store, digest, BERTH_DOCUMENT_BYTES_MAX, error);
+    g_autoptr(BerthDocument) document = raw ? berth_document_parse(raw, NULL, digest, error) : NULL;
+    g_autoptr(BerthPlatform) known = NULL;
+    g_autoptr(GPtrArray) chosen = NULL;
+
+    if (!document)
+        return false;
+    if (!document->index) {
+        known = berth_config_platform(push->store, document->manifest);
+        return (known && berth_platform_rank(platform, known) >= 0) || set_unavailable(push, error);
+    }
+    chosen = berth_index_choose(document->index, platform, error);
+    for (guint i = 0; chosen && i < chosen->len; i++) {
+        const BerthDescriptor *descriptor = chosen->pdata[i];
+        BerthDigest below = descriptor->digest;
+
+        if (descriptor->platform ||
+            (depth < DEPTH_MAX && find_platform(push, platform, &below, depth + 1, NULL))) {
+            *digest = below;
+            return true;
+        }
+    }
+    return chosen && set_unavailable(push, error);
+}
+
+/* What is to be pushed of @image when it shall be for one platform. */
+static bool choose_platform(const Push *push, const BerthImage *image, BerthDigest *digest,
+                            GError **error)
+{
+    g_autoptr(BerthPlatform) platform = berth_platform_parse(push->arguments->platform, error);
+    g_autoptr(BerthPlatform) known =
+        platform && *image->platform ? berth_platform_parse(image->platform, NULL) : NULL;
+
+    if (!platform)
+        return false;
+    if (known && berth_platform_rank(platform, known) == 0) {
+        *digest = image->digest;
+        return true;
+    }
+    return find_platform(push, platform, digest, 0, error);
+}
+
 /* The document to push: what the image is, one platform of it, or the index it was chosen from. */
 static bool choose(Push *push, const BerthImage *image, GError **error)
 {
     const Arguments *arguments = push->arguments;
+    bool one = arguments->platform && *arguments->platform;
     BerthDigest digest = image->digest;
-    const char *media_type = image->media_type;
-    g_autoptr(BerthPlatform) platform = NULL;
-    g_autoptr(BerthDocument) document = NULL;
-    g_autoptr(GBytes) raw = NULL;
-    g_autoptr(GPtrArray) chosen = NULL;
+    bool same;
 
-    if (arguments->all_platforms && image->index_digest) {
-        media_type = NULL;
-        if (!berth_digest_parse(image->index_digest, &digest, error))
-            return false;
-    }
-    if (arguments->platform && *arguments->platform) {
-        platform = berth_platform_parse(arguments->platform, error);
-        raw = platform
-                  ? berth_store_read_blob(push->store, &digest, BERTH_DOCUMENT_BYTES_MAX, error)
-                  : NULL;
-        document = raw ? berth_document_parse(raw, media_type, &digest, error) : NULL;
-        if (!document)
-            return false;
-        if (document->index) {
-            const BerthDescriptor *first;
-
-            chosen = berth_index_choose(document->index, platform, error);
-            if (!chosen)
-                return false;
-            first = chosen->pdata[0];
-            digest = first->digest;
-            media_type = NULL;
-        }
-    }
+    if ((arguments->all_platforms || one) && image->index_digest &&
+        !berth_digest_parse(image->index_digest, &digest, error))
+        return false;
+    if (one && !choose_platform(push, image, &digest, error))
+        return false;
+    same = berth_digest_equal(&digest, &image->digest);
     push->parts = berth_parts_new();
     push->parts->authorized = push->arguments->authorized;
-    push->top = berth_parts_add(push->parts, push->store, &digest, media_type, error);
+    push->top =
+        berth_parts_add(push->parts, push->store, &digest, same ? image->media_type : NULL, error);
     return push->top && add_attached(push, error);
 }
 
