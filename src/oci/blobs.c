@@ -157,7 +157,7 @@ bool berth_store_put_blob(BerthStore *store, const BerthDigest *digest, GBytes *
         !berth_store_write(temporary.fd, data, length, error) ||
         !berth_temporary_move(store, &temporary, directory, berth_digest_hex(digest), error))
         return false;
-    berth_store_blob_placed(store, digest->algorithm);
+    berth_store_blob_placed(store, digest);
     return true;
 }
 

@@ -175,7 +175,7 @@ static bool place(BerthFlow *flow, GError **error)
     if (renameat(store->ingest, name, store->blobs[digest->algorithm], berth_digest_hex(digest)) <
         0)
         return berth_store_set_errno(error, errno, "cannot put blob %s in place", digest->text);
-    berth_store_blob_placed(store, digest->algorithm);
+    berth_store_blob_placed(store, digest);
     return true;
 }
 

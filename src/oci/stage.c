@@ -134,7 +134,7 @@ static bool place(BerthStages *stages, const BerthDigest *digest, GError **error
                  berth_digest_hex(digest)) < 0)
         return berth_store_set_errno(error, errno, "cannot put blob %s in place", digest->text);
     stages->file.name[0] = '\0'; /* nothing is left to be removed */
-    berth_store_blob_placed(store, digest->algorithm);
+    berth_store_blob_placed(store, digest);
     g_array_append_vals(stages->placed, digest, 1);
     return true;
 }

@@ -28,10 +28,11 @@ struct BerthStore {
     uint64_t min_free;
     bool durable;
     uid_t uid;
-    GMutex lock;                      /* of allowance, which threads use */
+    GMutex lock;                      /* of allowance and placed, which threads use */
     uint64_t allowance;               /* bytes to write before free space is looked at again */
     gint unsynced[_BERTH_DIGEST_MAX]; /* atomic: blobs/ALG has names that are not durable */
     GHashTable *own;                  /* (nullable) digests of the user's images, as texts */
+    GArray *placed;                   /* (nullable) (element-type BerthDigest) to be discarded */
     BerthThreads *pool;               /* (nullable) threads, since the first ingest */
     BerthPrepared *prepared;          /* (nullable) the next index */
 };
@@ -121,4 +122,4 @@ bool berth_store_check_room(BerthStore *store, uint64_t bytes, GError **error);
 bool berth_store_sync_blobs(BerthStore *store, GError **error);
 
 /** berth_store_blob_placed: thread-safe; a name was added to blobs/ALG. */
-void berth_store_blob_placed(BerthStore *store, BerthDigestAlgorithm algorithm);
+void berth_store_blob_placed(BerthStore *store, const BerthDigest *digest);

@@ -236,9 +236,19 @@ int berth_store_blobs(BerthStore *store, BerthDigestAlgorithm algorithm, bool ma
     return store->blobs[algorithm];
 }
 
-void berth_store_blob_placed(BerthStore *store, BerthDigestAlgorithm algorithm)
+void berth_store_blob_placed(BerthStore *store, const BerthDigest *digest)
 {
-    g_atomic_int_set(&store->unsynced[algorithm], 1);
+    g_atomic_int_set(&store->unsynced[digest->algorithm], 1);
+    g_mutex_lock(&store->lock);
+    if (store->placed)
+        g_array_append_vals(store->placed, digest, 1);
+    g_mutex_unlock(&store->lock);
+}
+
+void berth_store_keep_nothing(BerthStore *store)
+{
+    if (!store->placed)
+        store->placed = g_array_new(FALSE, FALSE, sizeof(BerthDigest));
 }
 
 bool berth_store_sync_blobs(BerthStore *store, GError **error)
@@ -400,7 +410,10 @@ void berth_store_free(BerthStore *store)
 {
     if (!store)
         return;
-    berth_threads_free(store->pool);
+    berth_threads_free(store->pool); /* puts nothing in place any more */
+    if (store->placed)
+        berth_store_discard(store, store->placed);
+    g_clear_pointer(&store->placed, g_array_unref);
     berth_prepared_free(store->prepared);
     for (int a = 0; a < _BERTH_DIGEST_MAX; a++)
         berth_close(store->blobs[a]);

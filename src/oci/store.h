@@ -179,3 +179,9 @@ bool berth_store_prune(BerthStore *store, uint64_t *bytes, unsigned *blobs, GErr
  * Removes those of them that no image and no lease needs; as far as it fails, the next prune does.
  */
 void berth_store_discard(BerthStore *store, const GArray *digests);
+
+/**
+ * berth_store_keep_nothing: what is put in place from now on is discarded when @store is freed,
+ * which must be after its leases.
+ */
+void berth_store_keep_nothing(BerthStore *store);

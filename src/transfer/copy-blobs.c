@@ -31,7 +31,6 @@ struct BerthCopyBlobs {
     const BerthCopySpec *spec;
     GHashTable *seen;  /* digests as text → Copy; NULL: skipped */
     GPtrArray *copies; /* (element-type Copy) */
-    GArray *brought;   /* (element-type BerthDigest) */
     guint next;
     unsigned running;
     bool failed; /* has been told; what ends after it changes nothing */
@@ -58,7 +57,6 @@ void berth_copy_blobs_free(BerthCopyBlobs *blobs)
     sd_event_source_disable_unref(blobs->nothing);
     g_ptr_array_unref(blobs->copies);
     g_hash_table_unref(blobs->seen);
-    g_array_unref(blobs->brought);
     g_free(blobs);
 }
 
@@ -70,15 +68,9 @@ BerthCopyBlobs *berth_copy_blobs_new(const BerthCopySpec *spec, BerthCopyBlobsFu
     blobs->spec = spec;
     blobs->seen = g_hash_table_new(g_str_hash, g_str_equal);
     blobs->copies = g_ptr_array_new_with_free_func(copy_free);
-    blobs->brought = g_array_new(FALSE, FALSE, sizeof(BerthDigest));
     blobs->func = func;
     blobs->userdata = userdata;
     return blobs;
-}
-
-const GArray *berth_copy_blobs_brought(const BerthCopyBlobs *blobs)
-{
-    return blobs->brought;
 }
 
 /* Half of the way is to here, half from here on. */
@@ -196,8 +188,6 @@ static void on_fetched(BerthLayerSource source, const GError *error, void *userd
         return;
     }
     copy->fetched = (uint64_t)copy->descriptor->size;
-    if (source != BERTH_SOURCE_STORE)
-        g_array_append_vals(blobs->brought, digest, 1);
     copy->fd = berth_store_open_blob(blobs->spec->reader->store, digest, &failure);
     if (copy->fd < 0) {
         finish(copy, source, failure);

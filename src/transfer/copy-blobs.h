@@ -33,11 +33,5 @@ void berth_copy_blobs_add(BerthCopyBlobs *blobs, const BerthManifest *manifest);
 /** berth_copy_blobs_begin: nothing more will be added. */
 void berth_copy_blobs_begin(BerthCopyBlobs *blobs);
 
-/**
- * berth_copy_blobs_brought: Returns: (transfer none) (element-type BerthDigest): what is in the
- * store only because of them.
- */
-const GArray *berth_copy_blobs_brought(const BerthCopyBlobs *blobs);
-
 /** berth_copy_blobs_free: ends what is under way, without a callback. @blobs: (nullable) */
 void berth_copy_blobs_free(BerthCopyBlobs *blobs);

@@ -83,39 +83,11 @@ typedef struct {
     sd_event_source *end;
 } Copy;
 
-static void add_digests(GArray *digests, const GPtrArray *documents)
-{
-    for (guint i = 0; i < documents->len; i++) {
-        const BerthDocument *document = documents->pdata[i];
-
-        g_array_append_val(digests, document->digest);
-    }
-}
-
-static void discard(Copy *copy)
-{
-    g_autoptr(GArray) digests = g_array_new(FALSE, FALSE, sizeof(BerthDigest));
-
-    if (copy->tree)
-        add_digests(digests, copy->tree->documents);
-    if (copy->attached)
-        add_digests(digests, copy->attached);
-    if (copy->blobs) {
-        const GArray *brought = berth_copy_blobs_brought(copy->blobs);
-
-        g_array_append_vals(digests, brought->data, brought->len);
-    }
-    g_clear_pointer(&copy->lease, berth_lease_free);
-    if (copy->store)
-        berth_store_discard(copy->store, digests);
-}
-
 static void copy_free(Copy *copy)
 {
     sd_event_source_disable_unref(copy->end);
     berth_put_manifests_free(copy->manifests);
     berth_tree_walk_cancel(copy->walk);
-    discard(copy);
     berth_copy_blobs_free(copy->blobs);
     berth_referrers_walk_cancel(copy->attaching);
     if (copy->attached)
@@ -126,7 +98,8 @@ static void copy_free(Copy *copy)
     if (copy->sources)
         g_ptr_array_unref(copy->sources);
     berth_reader_free(copy->reader);
-    berth_store_free(copy->store);
+    berth_lease_free(copy->lease);
+    berth_store_free(copy->store); /* and what was put there */
     berth_platform_free(copy->platform);
     berth_reference_free(copy->source);
     berth_reference_free(copy->destination);
@@ -394,6 +367,7 @@ static bool set_up(Copy *copy, GError **error)
     copy->store = berth_store_job_open(&arguments->store, error);
     if (!copy->store)
         return false;
+    berth_store_keep_nothing(copy->store);
     copy->lease = berth_store_lease(copy->store, error);
     return copy->lease && connect_both(copy, error);
 }
