@@ -45,6 +45,7 @@ SUITES = {
     'registry': ('asan', 300),
     'store': ('asan', 900),
     'pull': ('asan', 600),
+    'push': ('asan', 600),
     'archive': ('asan', 600),
     'faults': ('asan', 600),
     'airgap': ('asan', 300),

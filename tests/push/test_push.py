@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Push: what arrives at a registry, and what is not sent because it is there."""
+
+import json
+import unittest
+
+from berthtest import ALICE, BOB, Image, Index, Layer, MemoryRegistry, Registry, images, vardict
+
+from pushing import PushTestCase
+
+
+def artifact(subject, number, kind='signature'):
+    return Image([Layer(300, number)], subject=subject, artifact_type=f'application/x.{kind}',
+                 manifest_annotations={'number': str(number)})
+
+
+class Push(PushTestCase):
+    def test_an_image(self):
+        image = self.load(Image([Layer(100000, 1), Layer(3000000, 2), Layer(100, 3)], indent=3))
+        description = self.push(image, self.to())
+        self.assertThere(image)
+        self.assertEqual(self.registry.client().tags('team/app'), ['1'])
+        self.assertEqual(sorted(self.rows(description)),
+                         sorted((layer.digest, 'done', 'store') for layer in image.layers))
+        self.assertEqual(description['BytesDone'], description['BytesTotal'])
+        self.assertEqual(description['Reference'], self.to())
+
+    def test_order(self):
+        """At no time a manifest without its blobs, nor an index without its manifests."""
+        index = self.load(Index([Image([Layer(1000, 1)]), Image([Layer(1000, 2)], 'linux/arm64')]))
+        self.push(index, self.to())
+        writes = self.proxy.requests('PUT')
+        manifests = [record for record in writes if '/manifests/' in record.target]
+        self.assertEqual(writes[-len(manifests):], manifests)
+        self.assertEqual(len(manifests), 3)
+        self.assertTrue(manifests[-1].target.endswith('/manifests/1'))
+
+    def test_forms(self):
+        """Docker's and OCI's, kept as they are."""
+        for number, image in enumerate((
+                Image([Layer(1000, 1)], form='docker'),
+                Image([Layer(4000, 2, images.LAYER_ZSTD), Layer(512, 3, images.LAYER_TAR)]),
+                Image([]), Image([Layer(1000, 1), Layer(1000, 1)]))):
+            with self.subTest(number=number):
+                self.load(image, tag=f'v{number}')
+                self.push(image, self.to(tag=f'v{number}'))
+                self.assertThere(image, reference=f'v{number}')
+
+    def test_what_is_there_is_not_sent(self):
+        old, new = Layer(100000, 1), Layer(1000, 2)
+        self.registry.client().put_blob('team/app', old)
+        image = self.load(Image([old, new]))
+        description = self.push(image, self.to())
+        self.assertEqual(self.rows(description), [(old.digest, 'done', 'registry'),
+                                                  (new.digest, 'done', 'store')])
+        self.assertEqual(sum(record.received for record in self.uploads()),
+                         new.size + image.config.size)
+        self.assertThere(image)
+
+    def test_again(self):
+        """A second time nothing is sent but the manifest; under another tag too."""
+        image = self.load(Image([Layer(100000, 1)]))
+        self.push(image, self.to())
+        for tag in ('1', '2'):
+            self.proxy.forget()
+            self.push(image, self.to(tag=tag))
+            self.assertEqual(self.uploads(), [])
+            self.assertThere(image, reference=tag)
+
+    def test_another_repository(self):
+        """Every blob is mounted."""
+        image = self.load(Image([Layer(100000, 1), Layer(2000, 2)]))
+        self.push(image, self.to())
+        self.proxy.forget()
+        description = self.push(image, self.to('other/app'))
+        self.assertEqual(self.uploads(), [])
+        self.assertEqual(sorted(self.rows(description)),
+                         sorted((layer.digest, 'done', 'mount') for layer in image.layers))
+        self.assertThere(image, 'other/app')
+
+    def test_back_where_it_came_from(self):
+        """The pull is what says from where to mount."""
+        image = Image([Layer(100000, 1)])
+        image.push(self.registry, 'base/app', '1')
+        self.images_pull(self.to('base/app'))
+        self.proxy.forget()
+        description = self.push(self.to('base/app'), self.to('team/app'))
+        self.assertEqual(self.rows(description), [(image.layers[0].digest, 'done', 'mount')])
+        self.assertEqual(self.uploads(), [])
+        self.assertThere(image)
+
+    def images_pull(self, reference, **options):
+        return self.done(self.end(str(self.images('Pull', 'sa{sv}', reference, vardict(options)))))
+
+    def test_its_own_name(self):
+        image = Image([Layer(1000, 1)])
+        image.push(self.registry, 'base/app', '1')
+        self.images_pull(self.to('base/app'))
+        self.registry.client().delete_manifest('base/app', image.digest)
+        self.push(self.to('base/app'), '')
+        self.assertThere(image, 'base/app')
+
+    def test_tags_and_digests(self):
+        image = self.load(Image([Layer(1000, 1)]))
+        by_digest = f'{self.proxy.host}/team/app@{image.digest}'
+        self.push(image, by_digest)
+        self.assertEqual(self.registry.client().tags('team/app'), [])
+        self.assertThere(image, reference=image.digest)
+        self.push(image, f'{self.proxy.host}/team/app:both@{image.digest}')
+        self.assertEqual(self.registry.client().tags('team/app'), ['both'])
+        self.push(image.digest, self.to(tag='named'))
+        self.assertThere(image, reference='named')
+        other = f'{self.proxy.host}/team/app@sha256:{"0" * 64}'
+        self.failure(self.begin('Push', self.names[image.digest], other), 'InvalidReference', image.digest)
+
+    def test_many_small_layers(self):
+        image = self.load(Image([Layer(400, number) for number in range(60)]))
+        self.push(image, self.to())
+        self.assertThere(image)
+
+    def test_a_large_layer(self):
+        image = self.load(Image([Layer(70 << 20, 1)]))
+        self.push(image, self.to())
+        self.assertTrue(self.registry.has_blob(image.layers[0].digest))
+
+    def test_chunks(self):
+        """A registry that wants chunks of a least size gets them."""
+        other = self.serve(MemoryRegistry(minimum_chunk=100000))
+        image = self.load(Image([Layer(450000, 1)]))
+        self.push(image, self.to(server=other))
+        self.assertThere(image, registry=other)
+
+    def test_odd_registries(self):
+        for number, options in enumerate(({'relative': True}, {'mounts': False})):
+            other = self.serve(MemoryRegistry(**options))
+            image = self.load(Image([Layer(45000, number)]), tag=f'v{number}')
+            for repository in ('team/app', 'team/other'):
+                self.push(image, self.to(repository, server=other))
+                self.assertThere(image, repository, registry=other)
+
+    def test_max_bandwidth(self):
+        """Slow enough to be seen: it is cancelled in the middle, and the registry has no manifest."""
+        image = self.load(Image([Layer(3000000, 1)]))
+        path = self.begin('Push', self.names[image.digest], self.to(), MaxBandwidth=100000)
+        self.eventually(lambda: self.instance.get(path, 'org.berthd.Berth1.Transfer', 'BytesDone') > 0)
+        self.instance.call(path, 'org.berthd.Berth1.Transfer', 'Cancel', '')
+        self.assertEqual(self.end(path)['State'], 'cancelled')
+        self.assertEqual(self.registry.client().tags('team/app'), [])
+
+
+class Platforms(PushTestCase):
+    def setUp(self):
+        super().setUp()
+        self.amd = Image([Layer(1000, 1)], 'linux/amd64')
+        self.arm = Image([Layer(1000, 2)], 'linux/arm64')
+        self.index = Index([self.amd, self.arm], indent=1)
+
+    def test_all(self):
+        self.load(self.index)
+        self.push(self.index, self.to())
+        self.assertThere(self.index)
+
+    def test_one_of_an_index(self):
+        self.load(self.index)
+        description = self.push(self.names[self.index.digest], self.to(), Platform='linux/arm64')
+        self.assertEqual(description['Digest'], self.arm.digest)
+        self.assertThere(self.arm)
+        self.assertFalse(self.registry.has_blob(self.amd.digest))
+        self.assertFalse(self.registry.has_blob(self.amd.layers[0].digest))
+        self.failure(self.begin('Push', self.names[self.index.digest], self.to(tag='2'),
+                                Platform='linux/riscv64'), 'PlatformUnavailable', 'riscv64')
+        self.assertEqual(self.registry.client().tags('team/app'), ['1'])
+
+    def test_what_was_pulled_of_an_index(self):
+        """Is what is pushed; all of it only when all of it is there."""
+        self.load(self.index, Platform='linux/arm64', AllPlatforms=False)
+        name = self.names[self.index.digest]
+        self.assertEqual(self.push(name, self.to())['Digest'], self.arm.digest)
+        self.assertThere(self.arm)
+        description = self.end(self.begin('Push', name, self.to(tag='all'), AllPlatforms=True))
+        self.assertEqual(description['State'], 'failed')
+        self.assertIn(self.amd.digest, description['ErrorMessage'])
+        self.assertEqual(self.registry.client().tags('team/app'), ['1'])
+        self.load(self.index, tag='2', Platform='linux/amd64', AllPlatforms=False)
+        self.assertEqual(self.push(name, self.to(tag='all'), AllPlatforms=True)['Digest'],
+                         self.index.digest)
+        self.assertThere(self.index, reference='all')
+
+    def test_a_platform_that_the_image_is_not_of(self):
+        """Something else must not go out under the name that was meant for another one."""
+        self.load(self.index, Platform='linux/arm64', AllPlatforms=False)
+        self.load(self.amd, tag='alone')
+        for name, platform in ((self.names[self.index.digest], 'linux/riscv64'),
+                               (self.names[self.amd.digest], 'linux/arm64')):
+            self.failure(self.begin('Push', name, self.to(), Platform=platform), 'PlatformUnavailable',
+                         platform)
+        self.push(self.names[self.amd.digest], self.to(), Platform='linux/amd64')
+        self.assertThere(self.amd)
+
+    def test_indexes_that_say_little(self):
+        """An index in an index, and entries without a platform: the configs are looked at."""
+        for image in (self.amd, self.arm):
+            image.platform = None
+        index = Index([Index([Image([Layer(1000, 9)], 'linux/s390x')]), Index([self.amd]), self.arm])
+        self.load(index)
+        name = self.names[index.digest]
+        for image, platform in ((self.arm, 'linux/arm64'), (self.amd, 'linux/amd64')):
+            self.assertEqual(self.push(name, self.to(), Platform=platform)['Digest'], image.digest)
+            self.assertThere(image)
+        self.failure(self.begin('Push', name, self.to(), Platform='linux/riscv64'),
+                     'PlatformUnavailable', 'riscv64')
+
+    def test_docker_lists(self):
+        index = Index([Image([Layer(1000, 1)], form='docker'),
+                       Image([Layer(1000, 2)], 'linux/arm64', form='docker')], form='docker')
+        self.load(index)
+        self.push(index, self.to())
+        self.assertThere(index)
+
+
+class Referrers(PushTestCase):
+    """Signatures and the like, which a registry lists by itself, or in a tag."""
+
+    def setUp(self):
+        super().setUp()
+        self.image = Image([Layer(1000, 1)])
+        self.first, self.second = artifact(self.image, 11), artifact(self.image, 12, 'sbom')
+        for one in (self.first, self.second):
+            one.push(self.home, 'home/app')
+        self.load(self.image, Referrers=True)
+
+    def tagged(self, registry=None, repository='team/app'):
+        """Returns: the entries of the list in the tag."""
+        tag = self.image.digest.replace(':', '-')
+        document, media_type = (registry or self.registry).client().get_manifest(repository, tag)
+        self.assertEqual(media_type, images.OCI_INDEX)
+        return json.loads(document)['manifests']
+
+    def test_not_unasked(self):
+        self.push(self.image, self.to())
+        self.assertThere(self.image)
+        self.assertEqual(self.registry.client().tags('team/app'), ['1'])
+        self.assertFalse(self.registry.has_blob(self.first.digest))
+
+    def test_in_a_tag(self):
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertThere(self.image)
+        for one in (self.first, self.second):
+            self.assertThere(one, reference=one.digest)
+        entries = {row['digest']: row for row in self.tagged()}
+        self.assertEqual(set(entries), {self.first.digest, self.second.digest})
+        row = entries[self.second.digest]
+        self.assertEqual((row['artifactType'], row['annotations'], row['size'], row['mediaType']),
+                         ('application/x.sbom', {'number': '12'}, len(self.second.document),
+                          self.second.media_type))
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertEqual(len(self.tagged()), 2, 'once each')
+
+    def test_what_is_in_the_tag_stays(self):
+        mine = artifact(self.image, 99)
+        self.image.push(self.registry, 'team/app', 'x')
+        mine.push(self.registry, 'team/app')
+        images.referrers([mine]).push(self.registry, 'team/app',
+                                      self.image.digest.replace(':', '-'))
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertEqual({row['digest'] for row in self.tagged()},
+                         {mine.digest, self.first.digest, self.second.digest})
+
+    def test_by_the_registry(self):
+        other = self.serve(MemoryRegistry())
+        self.push(self.image, self.to(server=other), Referrers=True)
+        self.assertEqual(other.client().tags('team/app'), ['1'], 'no list in a tag')
+        listed = json.loads(other.client().request(
+            'GET', f'/v2/team/app/referrers/{self.image.digest}')[2])['manifests']
+        self.assertEqual({row['digest'] for row in listed}, {self.first.digest, self.second.digest})
+
+    def test_of_referrers(self):
+        """What is attached to what is attached comes along."""
+        deep = artifact(self.first, 13)
+        deep.push(self.home, 'home/app')
+        self.load(self.image, Referrers=True)
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertThere(deep, reference=deep.digest)
+
+
+class Users(PushTestCase):
+    """With real workers, which look at the rights once more."""
+
+    def setUp(self):
+        super().setUp()
+        self.authority = self.polkit(pull='yes', push='yes')
+        self.alice, self.bob = self.user(ALICE), self.user(BOB)
+
+    def test_ones_own_and_others(self):
+        image = self.load(Image([Layer(1000, 1)]), who=self.alice)
+        name = self.names[image.digest]
+        with self.assertError('org.freedesktop.DBus.Error.AccessDenied', 'read-image'):
+            self.begin('Push', name, self.to(), who=self.bob)
+        self.assertNothing()
+        self.push(image, self.to(), who=self.alice)
+        self.authority.answer(read_image='yes')
+        self.push(image, self.to('bobs/app'), who=self.bob)
+        self.assertThere(image)
+        self.assertThere(image, 'bobs/app')
+
+    def test_others_attachments_stay(self):
+        """A push of one's own image brings nothing that others attached to it."""
+        image = Image([Layer(1000, 1)])
+        secret = artifact(image, 66)
+        self.load(image, who=self.alice)
+        secret.push(self.home, 'home/app')
+        self.load(image, tag='1', who=self.bob, Referrers=True)
+        self.push(image, self.to(), who=self.alice, Referrers=True)
+        self.assertFalse(self.registry.has_blob(secret.digest))
+        self.push(image, self.to(), who=self.bob, Referrers=True)
+        self.assertTrue(self.registry.has_blob(secret.digest))
+
+
+class Mirrors(PushTestCase):
+    """A mirror never gets anything."""
+
+    def test_never_written_to(self):
+        mirror = self.serve(Registry())
+        self.instance.write_settings('registries.d/m.conf', f'''
+[registry {self.proxy.host}]
+Mirrors={mirror.host}
+''')
+        self.instance.manager('Reload')
+        image = self.load(Image([Layer(1000, 1)]))
+        self.push(image, self.to())
+        self.assertThere(image)
+        self.assertEqual(mirror.blobs(), [])
+
+
+if __name__ == '__main__':
+    unittest.main()
