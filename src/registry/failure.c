@@ -191,7 +191,8 @@ GError *berth_failure_of_exchange(const BerthRequest *request, const BerthUrl *u
     GError *error = NULL;
 
     *class = classify(result->code);
-    if (result->too_long) {
+    /* what libcurl says of a line of a head that is too long; without memory, GLib ends us */
+    if (result->too_long || result->code == CURLE_OUT_OF_MEMORY) {
         *class = BERTH_FAILURE_FINAL;
         berth_set_error(&error, BERTH_ERROR_REGISTRY_ERROR,
                         "%s: the answer of %s is too long; ask who runs it", request->what,
