@@ -415,7 +415,7 @@ def fill():
     mq_make('queue', [(1, b'low'), (9, b'high'), (1, b'low again'), (0, b''), (9, b'1 1\n\n')],
             mode=0o640)
     mq_make('empty', most=4, size=64)
-    as_user(1000, 1001, mq_make, 'of-a-user', [(3, b'own')])
+    as_user(1000, 1001, mq_make, 'of-a-user', [(3, b'own')], 4, 64)
 
 
 def shm_make_many(count):
