@@ -49,6 +49,7 @@ SUITES = {
     'archive': ('asan', 600),
     'faults': ('asan', 600),
     'airgap': ('asan', 300),
+    'checkpoint': ('plain', 900),
     'peers': ('plain', 300),
     'system': ('plain', 900),
     'fuzz': ('fuzz', 120),
@@ -233,7 +234,7 @@ class Runner:
                  for name in BUILDS if any(SUITES[suite][0] == name for suite in chosen)}
         jobs = [job for suite in chosen if built[SUITES[suite][0]] for job in self.jobs(suite)]
         # long ones first, so that the last does not run alone
-        jobs.sort(key=lambda job: job.suite not in ('system', 'peers', 'lint'))
+        jobs.sort(key=lambda job: job.suite not in ('checkpoint', 'system', 'peers', 'lint'))
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
             futures = [pool.submit(self.run_job, job) for job in jobs]
             try:
