@@ -151,20 +151,11 @@ static gpointer hash_thread(gpointer data)
 
 static ssize_t fill(Buffer *buffer, int fd, int64_t offset, int64_t left)
 {
-    size_t want = (size_t)MIN(left, BUFFER_SIZE);
-    size_t have = 0;
+    ssize_t n =
+        TEMP_FAILURE_RETRY(pread(fd, buffer->data, (size_t)MIN(left, BUFFER_SIZE), (off_t)offset));
 
-    while (have < want) {
-        ssize_t n = pread(fd, buffer->data + have, want - have, offset + (off_t)have);
-
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        have += (size_t)n;
-    }
-    buffer->length = have;
-    return (ssize_t)have;
+    buffer->length = (size_t)MAX(n, 0);
+    return n;
 }
 
 static bool copy(BerthArchiveWriter *writer, Hashing *hashing, int fd, int64_t size,

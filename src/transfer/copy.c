@@ -316,11 +316,9 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
     }
     copy->tree = tree;
     order_documents(copy);
-    if (!check_digest(copy, &failure))
-        finish(copy, failure);
-    else if (copy->arguments->referrers)
+    if (check_digest(copy, &failure) && copy->arguments->referrers)
         copy->attaching = berth_referrers_walk(copy->reader, copy->documents, on_attached, copy);
-    else if (!begin_or_ask(copy, &failure))
+    else if (failure || !begin_or_ask(copy, &failure))
         finish(copy, failure);
 }
 

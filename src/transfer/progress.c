@@ -127,9 +127,9 @@ static int on_woken(sd_event_source *source, int fd, uint32_t events, void *user
 {
     BerthProgress *progress = userdata;
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&progress->lock);
-    uint64_t count;
+    uint64_t wakes;
 
-    (void)!read(fd, &count, sizeof(count));
+    (void)!read(fd, &wakes, sizeof(wakes));
     arm(progress);
     return 0;
 }
