@@ -139,3 +139,14 @@ const BerthDocument *berth_parts_add(BerthParts *parts, BerthStore *store,
 
     return document ? document : add_document(parts, store, digest, media_type, 0, error);
 }
+
+bool berth_parts_limit_to_user(const BerthParts *parts, BerthStore *store, GError **error)
+{
+    for (guint i = 0; i < parts->parts->len; i++) {
+        const BerthPart *part = &g_array_index(parts->parts, BerthPart, i);
+
+        if (part->present && !berth_store_may_reuse(store, &part->digest, ""))
+            return set_missing(part, error);
+    }
+    return true;
+}

@@ -46,5 +46,15 @@ const BerthDocument *berth_parts_add(BerthParts *parts, BerthStore *store,
                                      const BerthDigest *digest, const char *media_type,
                                      GError **error);
 
+/**
+ * berth_parts_limit_to_user:
+ * @store: theirs
+ * @error: BERTH_ERROR_STORE_CORRUPT, as if it were missing
+ *
+ * Refuses what is in the store for others only: an index can name any manifest, and who has one
+ * image of it has not shown to have access to the others.
+ */
+bool berth_parts_limit_to_user(const BerthParts *parts, BerthStore *store, GError **error);
+
 /** berth_parts_find_document: Returns: (transfer none) (nullable): the one with @digest. */
 const BerthDocument *berth_parts_find_document(const BerthParts *parts, const BerthDigest *digest);

@@ -327,7 +327,8 @@ static bool choose(Push *push, const BerthImage *image, GError **error)
     push->parts->authorized = push->arguments->authorized;
     push->top =
         berth_parts_add(push->parts, push->store, &digest, same ? image->media_type : NULL, error);
-    return push->top && add_attached(push, error);
+    return push->top && add_attached(push, error) &&
+           (arguments->authorized || berth_parts_limit_to_user(push->parts, push->store, error));
 }
 
 static bool check_digest(const Push *push, GError **error)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is hard to copy and to push: odd trees, odd layers, what is attached."""
+"""What is hard to copy and to push: odd trees and layers, what is attached, what is others'."""
 
-from berthtest import (ALICE, Image, Index, Layer, MemoryRegistry, PullTestCase, images, vardict)
+from berthtest import (ALICE, BOB, Image, Index, Layer, MemoryRegistry, PullTestCase, images,
+                       vardict)
 
 REFUSED = 'NondistributableRefused'
 
@@ -54,3 +55,54 @@ class Nondistributable(CopyTestCase):
             self.source, 'team/app', foreign=True)
         self.failed(self.begin_copy(who=self.user(ALICE), Referrers=True), REFUSED, 'not auth')
         self.assertEqual(self.target.blobs(), [])
+
+
+class Others(CopyTestCase):
+    """What one user has is not to be had by another who only knows its digest."""
+
+    def setUp(self):
+        super().setUp()
+        self.polkit(pull='yes', push='yes', push_nondistributable='yes')
+        self.alice, self.bob = self.user(ALICE), self.user(BOB)
+        self.secret = Image([Layer(500, 'secret')], 'linux/s390x')
+        self.secret.push(self.source, 'alice/secret', 'latest')
+        self.pull(f'{self.source.host}/alice/secret:latest', who=self.alice, Platform='linux/s390x')
+
+    def lie(self, index, reference):
+        """Bob's registry has what names a manifest that it has not."""
+        self.target.data[index.digest] = index.document
+        for name in (reference, index.digest):
+            self.target.manifests['bob/app', name] = index.digest, index.media_type
+
+    def test_by_an_index(self):
+        own = Image([Layer(300, 'own')])
+        index = Index([own, self.secret])
+        own.push(self.target, 'bob/app')
+        self.lie(index, 'latest')
+        name = f'{self.target.host}/bob/app:latest'
+        self.pull(name, who=self.bob, Platform='linux/amd64')
+        self.end(self.begin_push(name, f'{self.target.host}/bob/stolen:1', who=self.bob,
+                                 AllPlatforms=True))
+        self.assertFalse(self.target.has_blob(self.secret.layers[0].digest))
+        self.assertFalse(self.target.has_blob(self.secret.digest))
+
+    def test_by_a_nondistributable_layer(self):
+        layer = self.secret.layers[0]
+        own = Image([Layer(300, 'own'), images.Blob(layer.data, images.FOREIGN_OCI)])
+        own.push(self.target, 'bob/app', 'latest')
+        self.configure(f'[registry {self.target.host}]\nAllowNondistributable=yes\n')
+        name = f'{self.target.host}/bob/app:latest'
+        self.pull(name, who=self.bob, ForeignLayers='skip')
+        self.end(self.begin_push(name, f'{self.target.host}/bob/stolen:1', who=self.bob))
+        self.assertFalse(self.target.has_blob(layer.digest))
+
+    def test_by_an_index_that_is_attached(self):
+        own = Image([Layer(300, 'own')])
+        own.push(self.target, 'bob/app', 'latest')
+        index = Index([self.secret], edit=lambda fields: fields.update(
+            subject={key: own.descriptor()[key] for key in ('mediaType', 'digest', 'size')}))
+        self.lie(index, index.digest)
+        self.pull(f'{self.target.host}/bob/app:latest', who=self.bob, Referrers=True)
+        with self.assertError('org.freedesktop.DBus.Error.AccessDenied'):
+            self.images('OpenBlob', 'sa{sv}', self.secret.layers[0].digest, vardict({}),
+                        who=self.bob)
