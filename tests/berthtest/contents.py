@@ -5,11 +5,12 @@ Every function runs in the member and returns plain values.
 """
 
 import ctypes
+import errno
 import hashlib
 import os
-import resource
 import signal
 import stat
+import time
 
 from . import syscalls
 
@@ -136,15 +137,21 @@ def msg_list(queue):
 
 # POSIX
 
-def mq_make(name, messages=(), most=10, size=8192, mode=0o600):
-    """messages: (priority, data). As root in any number, whatever root's queues of other tests hold:
-    the kernel counts them by user."""
-    if os.geteuid() == 0:
-        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (resource.RLIM_INFINITY,) * 2)
+def mq_make(name, messages=(), most=10, size=512, mode=0o600):
+    """messages: (priority, data). The kernel counts the queues of a user in all namespaces, so of all
+    tests that run beside this one: waits for room."""
     attr = _Attr(0, most, size, 0)
-    queue = _check(_libc.mq_open(os.fsencode('/' + name),
-                                 os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NONBLOCK, mode,
-                                 ctypes.byref(attr)))
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            queue = _check(_libc.mq_open(os.fsencode('/' + name),
+                                         os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NONBLOCK, mode,
+                                         ctypes.byref(attr)))
+            break
+        except OSError as error:
+            if error.errno != errno.EMFILE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
     try:
         os.fchmod(queue, mode)
         for priority, data in messages:

@@ -162,7 +162,7 @@ class Queues(RefusalTestCase):
     def test_order(self):
         messages = [(number % 7, str(number).encode() * (number % 50)) for number in range(500)]
         self.instance.set_sysctls(self.path, {'fs.mqueue.msg_max': '500'})
-        self.inside.do(contents.mq_make, 'queue', messages, most=500, size=500)
+        self.inside.do(contents.mq_make, 'queue', messages, most=500, size=150)
         expected = sorted(messages, key=lambda message: -message[0])
         for _ in range(3):
             self.save(self.path, Stopped=True)
