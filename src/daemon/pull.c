@@ -12,8 +12,6 @@
 #include "daemon/transfer-options.h"
 #include "daemon/transfers.h"
 
-#define NOT_DURABLE "BERTH_NOT_DURABLE" /* for tests/bench/pull: what does durability cost? */
-
 typedef struct {
     BerthTransferOptions options;
     BerthSide from;
@@ -79,8 +77,6 @@ static bool fill(const BerthTransfer *transfer, const BerthSettings *settings, s
 
     if (r >= 0)
         r = berth_entry_strv(job, "ForeignUrlHosts", registry->foreign_url_hosts);
-    if (r >= 0 && g_getenv(NOT_DURABLE))
-        r = sd_bus_message_append(job, "{sv}", "NotDurable", "b", 1);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                      "cannot make a job for a worker");

@@ -11,6 +11,8 @@
 #include "daemon/method.h"
 #include "daemon/store-directory.h"
 
+#define NOT_DURABLE "BERTH_NOT_DURABLE" /* for tests/bench: what does durability cost? */
+
 BerthWorker *berth_store_job_start(BerthDaemon *daemon, const BerthStoreJob *job,
                                    const BerthWorkerEvents *events, void *userdata, GError **error)
 {
@@ -24,6 +26,8 @@ BerthWorker *berth_store_job_start(BerthDaemon *daemon, const BerthStoreJob *job
         return NULL;
     r = sd_bus_message_append(message, "{sv}{sv}{sv}", "Store", "h", store, "MinFree", "t",
                               daemon->settings->store_min_free, "Uid", "u", (uint32_t)job->uid);
+    if (r >= 0 && g_getenv(NOT_DURABLE))
+        r = sd_bus_message_append(message, "{sv}", "NotDurable", "b", 1);
     if (r < 0) {
         berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a job for a worker");
         return NULL;

@@ -28,35 +28,23 @@ typedef struct {
     bool all_platforms, referrers;
 } Arguments;
 
-#define KEY(_key, _type, _member)                                                                  \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member)                                                  \
-    }
-#define REQUIRED(_key, _type, _member)                                                             \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member), .required = true                                \
-    }
-#define ENDPOINTS(_key, _member)                                                                   \
-    {                                                                                              \
-        _key, "aa{sv}", offsetof(Arguments, _member),                                              \
-            .required = true, .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow)    \
-    }
-
 static const BerthOption keys[] = {
     BERTH_STORE_KEYS,
-    REQUIRED("Source", "s", source),
-    REQUIRED("Destination", "s", destination),
-    KEY("Platform", "s", platform),
-    ENDPOINTS("From", from),
-    ENDPOINTS("To", to),
-    REQUIRED("ForeignLayers", "s", foreign_layers),
-    KEY("ForeignUrlHosts", "as", foreign_url_hosts),
-    KEY("AllowNondistributable", "b", allow_nondistributable),
-    REQUIRED("MaxDownloads", "u", max_downloads),
-    REQUIRED("MaxUploads", "u", max_uploads),
-    KEY("MaxBandwidth", "t", max_bandwidth),
-    KEY("AllPlatforms", "b", all_platforms),
-    KEY("Referrers", "b", referrers),
+    { "Source", "s", offsetof(Arguments, source), .required = true },
+    { "Destination", "s", offsetof(Arguments, destination), .required = true },
+    { "Platform", "s", offsetof(Arguments, platform) },
+    { "From", "aa{sv}", offsetof(Arguments, from), .required = true, .rows = berth_endpoint_keys,
+      .row_size = sizeof(BerthEndpointRow) },
+    { "To", "aa{sv}", offsetof(Arguments, to), .required = true, .rows = berth_endpoint_keys,
+      .row_size = sizeof(BerthEndpointRow) },
+    { "ForeignLayers", "s", offsetof(Arguments, foreign_layers), .required = true },
+    { "ForeignUrlHosts", "as", offsetof(Arguments, foreign_url_hosts) },
+    { "AllowNondistributable", "b", offsetof(Arguments, allow_nondistributable) },
+    { "MaxDownloads", "u", offsetof(Arguments, max_downloads), .required = true },
+    { "MaxUploads", "u", offsetof(Arguments, max_uploads), .required = true },
+    { "MaxBandwidth", "t", offsetof(Arguments, max_bandwidth) },
+    { "AllPlatforms", "b", offsetof(Arguments, all_platforms) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
     { NULL },
 };
 
@@ -79,13 +67,12 @@ typedef struct {
     BerthCopySpec spec;
     BerthCopyBlobs *blobs;
     BerthPutManifests *manifests;
-    GError *error;
-    sd_event_source *end;
 } Copy;
 
-static void copy_free(Copy *copy)
+static void copy_free(void *data)
 {
-    sd_event_source_disable_unref(copy->end);
+    Copy *copy = data;
+
     berth_put_manifests_free(copy->manifests);
     berth_tree_walk_cancel(copy->walk);
     berth_copy_blobs_free(copy->blobs);
@@ -104,29 +91,6 @@ static void copy_free(Copy *copy)
     berth_reference_free(copy->source);
     berth_reference_free(copy->destination);
     g_free(copy);
-}
-
-static int on_end(sd_event_source *source, void *userdata)
-{
-    Copy *copy = userdata;
-    BerthJob *job = copy->job;
-    g_autoptr(GError) error = g_steal_pointer(&copy->error);
-
-    copy_free(copy);
-    berth_job_finish(job, error);
-    return 0;
-}
-
-/* What called this still works with what is freed: that waits for the event loop. */
-static void finish(Copy *copy, const GError *error)
-{
-    int r;
-
-    if (copy->end)
-        return; /* several can fail before the loop gets there; the first counts */
-    copy->error = error ? g_error_copy(error) : NULL;
-    r = sd_event_add_defer(copy->job->event, &copy->end, on_end, copy);
-    g_assert(r >= 0); /* fails without memory only */
 }
 
 /* The end */
@@ -152,7 +116,7 @@ static void on_manifests(const GError *error, void *userdata)
         (void)berth_store_job_told(sd_bus_message_append(copy->job->result, "{sv}", "Digest", "s",
                                                          top_of(copy)->digest.text),
                                    &failure);
-    finish(copy, failure);
+    berth_job_end(copy->job, failure);
 }
 
 static void on_blobs(const GError *error, void *userdata)
@@ -160,7 +124,7 @@ static void on_blobs(const GError *error, void *userdata)
     Copy *copy = userdata;
 
     if (error)
-        finish(copy, error);
+        berth_job_end(copy->job, error);
     else
         copy->manifests = berth_put_manifests(copy->spec.client, copy->documents,
                                               copy->destination->tag, on_manifests, copy);
@@ -226,7 +190,7 @@ static void on_answer(bool yes, void *userdata)
                           "the image has layers that may not be redistributed, and pushing them to "
                           "%s was not authorized; nothing was pushed",
                           copy->destination->registry);
-    finish(copy, error);
+    berth_job_end(copy->job, error);
 }
 
 /* Documents */
@@ -296,12 +260,12 @@ static void on_attached(GPtrArray *documents, const GError *error, void *userdat
 
     copy->attaching = NULL;
     if (!documents) {
-        finish(copy, error);
+        berth_job_end(copy->job, error);
         return;
     }
     copy->attached = documents;
     if (!begin_or_ask(copy, &failure))
-        finish(copy, failure);
+        berth_job_end(copy->job, failure);
 }
 
 static void on_tree(BerthTree *tree, const GError *error, void *userdata)
@@ -311,7 +275,7 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
 
     copy->walk = NULL;
     if (!tree) {
-        finish(copy, error);
+        berth_job_end(copy->job, error);
         return;
     }
     copy->tree = tree;
@@ -319,7 +283,7 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
     if (check_digest(copy, &failure) && copy->arguments->referrers)
         copy->attaching = berth_referrers_walk(copy->reader, copy->documents, on_attached, copy);
     else if (failure || !begin_or_ask(copy, &failure))
-        finish(copy, failure);
+        berth_job_end(copy->job, failure);
 }
 
 /* The beginning */
@@ -376,10 +340,11 @@ static void begin(BerthJob *job)
     g_autoptr(GError) error = NULL;
     BerthTreeWish wish;
 
+    job->data = copy;
     copy->job = job;
     copy->arguments = job->arguments;
     if (!set_up(copy, &error)) {
-        finish(copy, error);
+        berth_job_end(copy->job, error);
         return;
     }
     wish = (BerthTreeWish){ .target = berth_reference_target(copy->source),
@@ -395,4 +360,5 @@ const BerthKind berth_kind_copy = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .free = copy_free,
 };

@@ -22,15 +22,11 @@
     {                                                                                              \
         _key, _type, offsetof(BerthEndpointRow, _member)                                           \
     }
-#define REQUIRED(_key, _type, _member)                                                             \
-    {                                                                                              \
-        _key, _type, offsetof(BerthEndpointRow, _member), .required = true                         \
-    }
 
 const BerthOption berth_endpoint_keys[] = {
-    REQUIRED("Name", "s", name),
-    REQUIRED("Source", "s", source),
-    REQUIRED("For", "s", serves),
+    { "Name", "s", offsetof(BerthEndpointRow, name), .required = true },
+    { "Source", "s", offsetof(BerthEndpointRow, source), .required = true },
+    { "For", "s", offsetof(BerthEndpointRow, serves), .required = true },
     ROW("Insecure", "b", insecure),
     ROW("Addresses", "as", addresses),
     ROW("Namespace", "s", space),

@@ -37,16 +37,11 @@ typedef struct {
     bool authorized; /* to have images that are not the user's */
 } Arguments;
 
-#define REQUIRED(_key, _type, _member)                                                             \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member), .required = true                                \
-    }
-
 static const BerthOption keys[] = {
     BERTH_STORE_KEYS,
-    REQUIRED("Images", "as", images),
-    REQUIRED("Archive", "h", archive),
-    REQUIRED("Format", "s", format),
+    { "Images", "as", offsetof(Arguments, images), .required = true },
+    { "Archive", "h", offsetof(Arguments, archive), .required = true },
+    { "Format", "s", offsetof(Arguments, format), .required = true },
     { "IncludeForeign", "b", offsetof(Arguments, include_foreign) },
     { "Referrers", "b", offsetof(Arguments, referrers) },
     { "Authorized", "b", offsetof(Arguments, authorized) },

@@ -28,6 +28,8 @@ static void job_free(BerthJob *job)
     berth_progress_free(job->progress);
     sd_bus_message_unref(job->call);
     g_clear_error(&job->thread_error);
+    sd_event_source_disable_unref(job->end);
+    g_clear_error(&job->error);
     berth_close(job->done);
     g_free(job);
 }
@@ -57,6 +59,27 @@ void berth_job_finish(BerthJob *job, const GError *error)
         r = sd_bus_flush(bus);
     (void)sd_event_exit(job->event, r < 0 ? 1 : 0);
     job_free(job);
+}
+
+static int on_end(sd_event_source *source, void *userdata)
+{
+    BerthJob *job = userdata;
+
+    if (job->kind->free)
+        job->kind->free(g_steal_pointer(&job->data));
+    berth_job_finish(job, job->error);
+    return 0;
+}
+
+void berth_job_end(BerthJob *job, const GError *error)
+{
+    int r;
+
+    if (job->end)
+        return;
+    job->error = error ? g_error_copy(error) : NULL;
+    r = sd_event_add_defer(job->event, &job->end, on_end, job);
+    g_assert(r >= 0); /* fails without memory only */
 }
 
 static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)

@@ -19,7 +19,7 @@ struct BerthJob {
     sd_event *event;         /* the loop of the main thread */
     sd_bus_message *result;  /* open inside of its a{sv}: append `{sv}` entries */
     BerthProgress *progress; /* of the main thread */
-    void *data;              /* of the kind, for what it needs between begin and finish */
+    void *data;              /* of the kind, from begin on: what its free takes */
 
     sd_bus_message *call; /* the rest is of job.c */
     sd_bus_slot *question;
@@ -28,6 +28,8 @@ struct BerthJob {
     GThread *thread;
     GError *thread_error;
     int done; /* eventfd: the thread has ended */
+    sd_event_source *end;
+    GError *error;
 };
 
 /**
@@ -39,6 +41,15 @@ struct BerthJob {
  * call is answered and the loop left.
  */
 bool berth_job_start(sd_event *event, sd_bus_message *call, GError **error);
+
+/**
+ * berth_job_end: ends a job that lives on the event loop.
+ * @error: (nullable): as for berth_job_finish()
+ *
+ * Waits for the loop, since what calls this may still work with what the kind's free then frees.
+ * Several parts of a job can fail before the loop gets there; the first counts.
+ */
+void berth_job_end(BerthJob *job, const GError *error);
 
 /**
  * berth_job_finish:

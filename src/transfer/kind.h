@@ -36,8 +36,11 @@ struct BerthKind {
      */
     bool (*work)(BerthJob *job, GError **error);
 
-    /** begin: starts a job that lives on the event loop; it ends with berth_job_finish(). */
+    /** begin: starts a job that lives on the event loop; it ends with berth_job_end(). */
     void (*begin)(BerthJob *job);
+
+    /** free: (nullable): frees the job's data, in berth_job_end(). */
+    void (*free)(void *data);
 };
 
 /** berth_kinds: those of this program, NULL-terminated. */

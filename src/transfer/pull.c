@@ -14,15 +14,13 @@
 #include "transfer/endpoints.h"
 #include "transfer/network.h"
 #include "transfer/referrers.h"
+#include "transfer/store-job.h"
 #include "transfer/tree.h"
 
-#include <fcntl.h>
 #include <systemd/sd-bus.h>
 
 typedef struct {
-    int store;
-    uint64_t min_free;
-    uint32_t uid;
+    BerthStoreKeys store;
     char *reference, *platform;
     bool all_platforms;
     GPtrArray *endpoints; /* (element-type BerthEndpointRow) */
@@ -31,33 +29,20 @@ typedef struct {
     uint32_t max_downloads;
     uint64_t max_bandwidth;
     bool referrers;
-    bool not_durable;
 } Arguments;
 
-#define KEY(_key, _type, _member)                                                                  \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member)                                                  \
-    }
-#define REQUIRED(_key, _type, _member)                                                             \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member), .required = true                                \
-    }
-
 static const BerthOption keys[] = {
-    REQUIRED("Store", "h", store),
-    KEY("MinFree", "t", min_free),
-    REQUIRED("Uid", "u", uid),
-    REQUIRED("Reference", "s", reference),
-    KEY("Platform", "s", platform),
-    KEY("AllPlatforms", "b", all_platforms),
+    BERTH_STORE_KEYS,
+    { "Reference", "s", offsetof(Arguments, reference), .required = true },
+    { "Platform", "s", offsetof(Arguments, platform) },
+    { "AllPlatforms", "b", offsetof(Arguments, all_platforms) },
     { "Endpoints", "aa{sv}", offsetof(Arguments, endpoints), .required = true,
       .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow) },
-    REQUIRED("ForeignLayers", "s", foreign_layers),
-    KEY("ForeignUrlHosts", "as", foreign_url_hosts),
-    REQUIRED("MaxDownloads", "u", max_downloads),
-    KEY("MaxBandwidth", "t", max_bandwidth),
-    KEY("Referrers", "b", referrers),
-    KEY("NotDurable", "b", not_durable),
+    { "ForeignLayers", "s", offsetof(Arguments, foreign_layers), .required = true },
+    { "ForeignUrlHosts", "as", offsetof(Arguments, foreign_url_hosts) },
+    { "MaxDownloads", "u", offsetof(Arguments, max_downloads), .required = true },
+    { "MaxBandwidth", "t", offsetof(Arguments, max_bandwidth) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
     { NULL },
 };
 
@@ -75,13 +60,12 @@ typedef struct {
     BerthReferrersWalk *attaching;
     GPtrArray *attached; /* (nullable) (element-type BerthDocument) what is attached to it */
     BerthBlobs *blobs;
-    GError *error;
-    sd_event_source *end;
 } Pull;
 
-static void pull_free(Pull *pull)
+static void pull_free(void *data)
 {
-    sd_event_source_disable_unref(pull->end);
+    Pull *pull = data;
+
     berth_blobs_free(pull->blobs);
     berth_tree_walk_cancel(pull->walk);
     berth_tree_free(pull->tree);
@@ -96,35 +80,12 @@ static void pull_free(Pull *pull)
     g_free(pull);
 }
 
-static int on_end(sd_event_source *source, void *userdata)
-{
-    Pull *pull = userdata;
-    BerthJob *job = pull->job;
-    g_autoptr(GError) error = g_steal_pointer(&pull->error);
-
-    pull_free(pull);
-    berth_job_finish(job, error);
-    return 0;
-}
-
-/* What called this still works with what is freed: that waits for the event loop. */
-static void finish(Pull *pull, const GError *error)
-{
-    int r;
-
-    if (pull->end)
-        return; /* several can fail before the loop gets there; the first counts */
-    pull->error = error ? g_error_copy(error) : NULL;
-    r = sd_event_add_defer(pull->job->event, &pull->end, on_end, pull);
-    g_assert(r >= 0); /* fails without memory only */
-}
-
 /* The end */
 
 static BerthImage *describe(const Pull *pull, const BerthDocument *document)
 {
     BerthImage *image = g_new0(BerthImage, 1);
-    const uid_t uid = pull->arguments->uid;
+    const uid_t uid = pull->arguments->store.uid;
 
     image->digest = document->digest;
     image->size = (int64_t)g_bytes_get_size(document->raw);
@@ -178,17 +139,16 @@ static void on_blobs(const GError *error, void *userdata)
     Pull *pull = userdata;
     g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
     g_autoptr(BerthImage) image = NULL;
-    int r = 0;
 
     if (!failure) {
         image = describe_image(pull);
         (void)(name_attached(pull, &failure) && berth_store_name(pull->store, image, &failure));
     }
     if (!failure)
-        r = sd_bus_message_append(pull->job->result, "{sv}", "Digest", "s", image->digest.text);
-    if (r < 0)
-        (void)berth_set_error_errno(&failure, BERTH_ERROR_FAILED, -r, "cannot write the result");
-    finish(pull, failure);
+        (void)berth_store_job_told(
+            sd_bus_message_append(pull->job->result, "{sv}", "Digest", "s", image->digest.text),
+            &failure);
+    berth_job_end(pull->job, failure);
 }
 
 static void add_blobs(Pull *pull, const GPtrArray *documents)
@@ -217,7 +177,7 @@ static void on_attached(GPtrArray *documents, const GError *error, void *userdat
 
     pull->attaching = NULL;
     if (!documents) {
-        finish(pull, error);
+        berth_job_end(pull->job, error);
         return;
     }
     pull->attached = documents;
@@ -230,7 +190,7 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
 
     pull->walk = NULL;
     if (!tree) {
-        finish(pull, error);
+        berth_job_end(pull->job, error);
         return;
     }
     pull->tree = tree;
@@ -244,15 +204,9 @@ static void on_tree(BerthTree *tree, const GError *error, void *userdata)
 
 static bool open_store(Pull *pull, GError **error)
 {
-    const Arguments *arguments = pull->arguments;
-    const BerthStoreOptions options = {
-        .directory = fcntl(arguments->store, F_DUPFD_CLOEXEC, 0),
-        .min_free = arguments->min_free,
-        .durable = !arguments->not_durable,
-        .uid = arguments->uid,
-    };
+    Arguments *arguments = pull->job->arguments;
 
-    pull->store = berth_store_open(&options, error);
+    pull->store = berth_store_job_open(&arguments->store, error);
     if (!pull->store)
         return false;
     pull->lease = berth_store_lease(pull->store, error);
@@ -304,10 +258,11 @@ static void begin(BerthJob *job)
     g_autoptr(GError) error = NULL;
     BerthTreeWish wish;
 
+    job->data = pull;
     pull->job = job;
     pull->arguments = job->arguments;
     if (!set_up(pull, &error)) {
-        finish(pull, error);
+        berth_job_end(pull->job, error);
         return;
     }
     wish = (BerthTreeWish){ .target = berth_reference_target(pull->reference),
@@ -324,4 +279,5 @@ const BerthKind berth_kind_pull = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .free = pull_free,
 };

@@ -31,28 +31,19 @@ typedef struct {
     bool authorized; /* to push an image that is not the user's */
 } Arguments;
 
-#define KEY(_key, _type, _member)                                                                  \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member)                                                  \
-    }
-#define REQUIRED(_key, _type, _member)                                                             \
-    {                                                                                              \
-        _key, _type, offsetof(Arguments, _member), .required = true                                \
-    }
-
 static const BerthOption keys[] = {
     BERTH_STORE_KEYS,
-    REQUIRED("Image", "s", image),
-    REQUIRED("Reference", "s", reference),
-    KEY("Platform", "s", platform),
+    { "Image", "s", offsetof(Arguments, image), .required = true },
+    { "Reference", "s", offsetof(Arguments, reference), .required = true },
+    { "Platform", "s", offsetof(Arguments, platform) },
     { "Endpoints", "aa{sv}", offsetof(Arguments, endpoints), .required = true,
       .rows = berth_endpoint_keys, .row_size = sizeof(BerthEndpointRow) },
-    KEY("AllowNondistributable", "b", allow_nondistributable),
-    REQUIRED("MaxUploads", "u", max_uploads),
-    KEY("MaxBandwidth", "t", max_bandwidth),
-    KEY("AllPlatforms", "b", all_platforms),
-    KEY("Referrers", "b", referrers),
-    KEY("Authorized", "b", authorized),
+    { "AllowNondistributable", "b", offsetof(Arguments, allow_nondistributable) },
+    { "MaxUploads", "u", offsetof(Arguments, max_uploads), .required = true },
+    { "MaxBandwidth", "t", offsetof(Arguments, max_bandwidth) },
+    { "AllPlatforms", "b", offsetof(Arguments, all_platforms) },
+    { "Referrers", "b", offsetof(Arguments, referrers) },
+    { "Authorized", "b", offsetof(Arguments, authorized) },
     { NULL },
 };
 
@@ -73,13 +64,12 @@ typedef struct {
     BerthUploadsSpec spec;
     BerthUploads *uploads;
     BerthPutManifests *manifests;
-    GError *error;
-    sd_event_source *end;
 } Push;
 
-static void push_free(Push *push)
+static void push_free(void *data)
 {
-    sd_event_source_disable_unref(push->end);
+    Push *push = data;
+
     berth_put_manifests_free(push->manifests);
     berth_uploads_free(push->uploads);
     if (push->documents)
@@ -94,29 +84,6 @@ static void push_free(Push *push)
     berth_store_free(push->store);
     berth_reference_free(push->reference);
     g_free(push);
-}
-
-static int on_end(sd_event_source *source, void *userdata)
-{
-    Push *push = userdata;
-    BerthJob *job = push->job;
-    g_autoptr(GError) error = g_steal_pointer(&push->error);
-
-    push_free(push);
-    berth_job_finish(job, error);
-    return 0;
-}
-
-/* What called this still works with what is freed: that waits for the event loop. */
-static void finish(Push *push, const GError *error)
-{
-    int r;
-
-    if (push->end)
-        return; /* several can fail before the loop gets there; the first counts */
-    push->error = error ? g_error_copy(error) : NULL;
-    r = sd_event_add_defer(push->job->event, &push->end, on_end, push);
-    g_assert(r >= 0); /* fails without memory only */
 }
 
 /* The end */
@@ -138,7 +105,7 @@ static void on_manifests(const GError *error, void *userdata)
         (void)berth_store_job_told(
             sd_bus_message_append(push->job->result, "{sv}", "Digest", "s", push->top->digest.text),
             &failure);
-    finish(push, failure);
+    berth_job_end(push->job, failure);
 }
 
 static void on_uploads(const GError *error, void *userdata)
@@ -147,7 +114,7 @@ static void on_uploads(const GError *error, void *userdata)
     const BerthSource *source = push->sources->pdata[0];
 
     if (error) {
-        finish(push, error);
+        berth_job_end(push->job, error);
         return;
     }
     push->manifests = berth_put_manifests(source->client, push->documents, push->reference->tag,
@@ -210,7 +177,7 @@ static void on_answer(bool yes, void *userdata)
                           "the image has layers that may not be redistributed, and pushing them to "
                           "%s was not authorized; nothing was pushed",
                           push->reference->registry);
-    finish(push, error);
+    berth_job_end(push->job, error);
 }
 
 /* The beginning */
@@ -403,10 +370,11 @@ static void begin(BerthJob *job)
     Push *push = g_new0(Push, 1);
     g_autoptr(GError) error = NULL;
 
+    job->data = push;
     push->job = job;
     push->arguments = job->arguments;
     if (!set_up(push, &error) || !begin_or_ask(push, &error))
-        finish(push, error);
+        berth_job_end(push->job, error);
 }
 
 const BerthKind berth_kind_push = {
@@ -416,4 +384,5 @@ const BerthKind berth_kind_push = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .free = push_free,
 };

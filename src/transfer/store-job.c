@@ -22,7 +22,7 @@ BerthStore *berth_store_job_open(BerthStoreKeys *keys, GError **error)
     const BerthStoreOptions options = {
         .directory = berth_steal_fd(&keys->store),
         .min_free = keys->min_free,
-        .durable = true,
+        .durable = !keys->not_durable,
         .uid = keys->uid,
     };
 

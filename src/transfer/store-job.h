@@ -15,15 +15,17 @@
 typedef struct {
     int store; /* its directory */
     uint64_t min_free;
-    uint32_t uid; /* whom it is done for; 0: root, who may do all */
+    uint32_t uid;     /* whom it is done for; 0: root, who may do all */
+    bool not_durable; /* a crash of the machine may cost what is done: for benchmarks */
 } BerthStoreKeys;
 
 /** BERTH_STORE_KEYS: their rows, for a structure that begins with them. */
 #define BERTH_STORE_KEYS                                                                           \
     { "Store", "h", offsetof(BerthStoreKeys, store), .required = true },                           \
         { "MinFree", "t", offsetof(BerthStoreKeys, min_free) },                                    \
+        { "Uid", "u", offsetof(BerthStoreKeys, uid), .required = true },                           \
     {                                                                                              \
-        "Uid", "u", offsetof(BerthStoreKeys, uid), .required = true                                \
+        "NotDurable", "b", offsetof(BerthStoreKeys, not_durable)                                   \
     }
 
 /** berth_store_job_prepare: of kinds that read JSON in the store. */
