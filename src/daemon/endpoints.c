@@ -2,7 +2,7 @@
 /*
  * From settings to the rows of a job: for one repository, the mirrors that may be read from and the
  * registry. It decides nothing that settings/ has not decided, and must never let a name through
- * that is blocked: what was found is what the job gets, whatever the settings say later.
+ * that is blocked. What was found is what a job gets that starts now; one that waited asks again.
  */
 
 #include "daemon/endpoints.h"
@@ -19,6 +19,7 @@
 #include <string.h>
 
 struct BerthEndpoints {
+    BerthRegistries *registries; /* they were found in */
     BerthRegistrySettings *registry;
     GPtrArray *mirrors; /* (element-type BerthRegistrySettings) in the order to try */
 };
@@ -37,6 +38,7 @@ void berth_endpoints_free(BerthEndpoints *endpoints)
 {
     if (!endpoints)
         return;
+    berth_registries_unref(endpoints->registries);
     berth_registry_settings_free(endpoints->registry);
     g_ptr_array_unref(endpoints->mirrors);
     g_free(endpoints);
@@ -151,12 +153,18 @@ BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, const char *regist
                                   .found = g_new0(BerthEndpoints, 1),
                                   .done = done,
                                   .userdata = userdata };
+    find->found->registries = berth_registries_ref(find->registries);
     find->found->mirrors = g_ptr_array_new_with_free_func(free_settings);
     find->lookup = berth_lookup_start(daemon, find->registries, &name, 1, on_registry, find, error);
     if (find->lookup)
         return find;
     berth_endpoints_cancel(find);
     return NULL;
+}
+
+bool berth_endpoints_are_of(const BerthEndpoints *endpoints, const BerthRegistries *registries)
+{
+    return endpoints->registries == registries;
 }
 
 const BerthRegistrySettings *berth_endpoints_settings(const BerthEndpoints *endpoints)

@@ -52,6 +52,12 @@ void berth_endpoints_free(BerthEndpoints *endpoints);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthEndpoints, berth_endpoints_free)
 
 /**
+ * berth_endpoints_are_of: Returns: whether they were found in @registries, and not in what was in
+ * force before.
+ */
+bool berth_endpoints_are_of(const BerthEndpoints *endpoints, const BerthRegistries *registries);
+
+/**
  * berth_endpoints_settings: Returns: (transfer none): what is in force for the repository itself:
  * AllowNondistributable, ForeignLayers, ForeignUrlHosts, MaxBandwidth…
  */

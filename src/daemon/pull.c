@@ -92,7 +92,37 @@ static void clear_job(void *data)
     g_free(job);
 }
 
-static const BerthTransferKind pull_kind = { .name = "pull", .fill = fill, .clear = clear_job };
+static bool is_stale(const BerthTransfer *transfer, const BerthRegistries *registries)
+{
+    const Job *job = transfer->job;
+
+    return !berth_endpoints_are_of(job->from.endpoints, registries);
+}
+
+static void on_refreshed(void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    Job *job = transfer->job;
+    g_autoptr(GError) error = NULL;
+
+    if (berth_side_check(&job->from, &error))
+        (void)berth_transfer_options_foreign_layers(&job->options,
+                                                    berth_endpoints_settings(job->from.endpoints),
+                                                    &job->foreign_layers, &error);
+    berth_transfers_refreshed(transfer, error);
+}
+
+static bool refresh(BerthTransfer *transfer, BerthDaemon *daemon, GError **error)
+{
+    Job *job = transfer->job;
+
+    return berth_side_refresh(&job->from, daemon, transfer->reference, BERTH_ENDPOINTS_READ,
+                              on_refreshed, transfer, error);
+}
+
+static const BerthTransferKind pull_kind = {
+    .name = "pull", .fill = fill, .clear = clear_job, .is_stale = is_stale, .refresh = refresh
+};
 
 BerthVerdict berth_pull_act(BerthCall *call, GError **error)
 {
@@ -105,13 +135,13 @@ BerthVerdict berth_pull_act(BerthCall *call, GError **error)
         return BERTH_CALL_FAILED;
     if (!arguments->from.endpoints)
         return berth_side_find(&arguments->from, call, BERTH_ENDPOINTS_READ, error);
-    foreign_layers = berth_transfer_options_foreign_layers(
-        &arguments->options, berth_endpoints_settings(arguments->from.endpoints), error);
-    if (!foreign_layers)
+    if (!berth_transfer_options_foreign_layers(&arguments->options,
+                                               berth_endpoints_settings(arguments->from.endpoints),
+                                               &foreign_layers, error))
         return BERTH_CALL_FAILED;
     job = g_new0(Job, 1);
     job->foreign_layers = foreign_layers;
-    berth_side_move(&arguments->from, &job->from);
+    berth_side_move(&arguments->from, call, &job->from);
     berth_transfer_options_move(&arguments->options, &job->options);
     reference = g_steal_pointer(&job->from.reference);
     return berth_transfers_begin(call, &pull_kind, reference, job, error);

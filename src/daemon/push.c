@@ -29,6 +29,7 @@ typedef struct {
 
 /* What the worker will be told. */
 typedef struct {
+    BerthDaemon *daemon; /* while the settings are looked up again */
     BerthTransferOptions options;
     char *image;                /* with Push */
     bool authorized;            /* with Push: the image is not the user's, but may be read */
@@ -226,23 +227,76 @@ static bool may_redistribute(const BerthTransfer *transfer)
     return berth_endpoints_settings(job->to.endpoints)->allow_nondistributable;
 }
 
+static bool is_stale(const BerthTransfer *transfer, const BerthRegistries *registries)
+{
+    const Job *job = transfer->job;
+
+    return !berth_endpoints_are_of(job->to.endpoints, registries) ||
+           (job->from.endpoints && !berth_endpoints_are_of(job->from.endpoints, registries));
+}
+
+static void on_refreshed(void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    Job *job = transfer->job;
+    g_autoptr(GError) error = NULL;
+
+    if (berth_side_check(&job->to, &error) && job->from.endpoints)
+        (void)berth_transfer_options_foreign_layers(&job->options,
+                                                    berth_endpoints_settings(job->from.endpoints),
+                                                    &job->foreign_layers, &error);
+    berth_transfers_refreshed(transfer, error);
+}
+
+static bool refresh_to(BerthTransfer *transfer, BerthDaemon *daemon, GError **error)
+{
+    Job *job = transfer->job;
+
+    return berth_side_refresh(&job->to, daemon, transfer->reference, BERTH_ENDPOINTS_WRITE,
+                              on_refreshed, transfer, error);
+}
+
+static void on_source_refreshed(void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+    Job *job = transfer->job;
+    g_autoptr(GError) error = NULL;
+
+    if (!berth_side_check(&job->from, &error) || !refresh_to(transfer, job->daemon, &error))
+        berth_transfers_refreshed(transfer, error);
+}
+
+static bool refresh_both(BerthTransfer *transfer, BerthDaemon *daemon, GError **error)
+{
+    Job *job = transfer->job;
+
+    job->daemon = daemon;
+    return berth_side_refresh(&job->from, daemon, job->from.reference, BERTH_ENDPOINTS_READ,
+                              on_source_refreshed, transfer, error);
+}
+
 static const BerthTransferKind push_kind = { .name = "push",
                                              .fill = fill_push,
                                              .clear = clear_job,
+                                             .is_stale = is_stale,
+                                             .refresh = refresh_to,
                                              .question = "push-nondistributable",
                                              .may_ask = may_redistribute };
 static const BerthTransferKind copy_kind = { .name = "copy",
                                              .fill = fill_copy,
                                              .clear = clear_job,
+                                             .is_stale = is_stale,
+                                             .refresh = refresh_both,
                                              .question = "push-nondistributable",
                                              .may_ask = may_redistribute };
 
-static Job *new_job(Arguments *arguments)
+static Job *new_job(BerthCall *call)
 {
+    Arguments *arguments = call->arguments;
     Job *job = g_new0(Job, 1);
 
     berth_side_init(&job->from);
-    berth_side_move(&arguments->to, &job->to);
+    berth_side_move(&arguments->to, call, &job->to);
     berth_transfer_options_move(&arguments->options, &job->options);
     return job;
 }
@@ -290,7 +344,7 @@ BerthVerdict berth_push_act(BerthCall *call, GError **error)
         return BERTH_CALL_FAILED;
     if (!arguments->to.endpoints)
         return berth_side_find(&arguments->to, call, BERTH_ENDPOINTS_WRITE, error);
-    job = new_job(arguments);
+    job = new_job(call);
     if (!name_image(call, job, error)) {
         clear_job(job);
         return BERTH_CALL_FAILED;
@@ -312,12 +366,12 @@ BerthVerdict berth_copy_act(BerthCall *call, GError **error)
         return berth_side_find(&arguments->from, call, BERTH_ENDPOINTS_READ, error);
     if (!arguments->to.endpoints)
         return berth_side_find(&arguments->to, call, BERTH_ENDPOINTS_WRITE, error);
-    foreign_layers = berth_transfer_options_foreign_layers(
-        &arguments->options, berth_endpoints_settings(arguments->from.endpoints), error);
-    if (!foreign_layers)
+    if (!berth_transfer_options_foreign_layers(&arguments->options,
+                                               berth_endpoints_settings(arguments->from.endpoints),
+                                               &foreign_layers, error))
         return BERTH_CALL_FAILED;
-    job = new_job(arguments);
-    berth_side_move(&arguments->from, &job->from);
+    job = new_job(call);
+    berth_side_move(&arguments->from, call, &job->from);
     job->foreign_layers = foreign_layers;
     reference = g_steal_pointer(&job->to.reference);
     return berth_transfers_begin(call, &copy_kind, reference, job, error);

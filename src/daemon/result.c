@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "daemon/entries.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -213,4 +214,19 @@ GArray *berth_result_read_ids(sd_bus_message *result, const char *key, GError **
     ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     g_array_append_vals(ids, data, (guint)(size / sizeof(uint32_t)));
     return ids;
+}
+
+static const BerthOption digest_keys[] = { { "Digest", "s", 0 }, { NULL } };
+
+char *berth_result_read_digest(sd_bus_message *result, GError **error)
+{
+    g_autofree char *digest = NULL;
+    BerthDigest parsed;
+
+    if (!berth_worker_read_result(result, digest_keys, &digest, NULL, error))
+        return NULL;
+    if (digest && berth_digest_parse(digest, &parsed, NULL))
+        return g_steal_pointer(&digest);
+    berth_set_error(error, BERTH_ERROR_FAILED, "the worker does not say what the transfer led to");
+    return NULL;
 }

@@ -58,3 +58,10 @@ bool berth_result_read(sd_bus_message *result, const char *key, char type, void 
  * @error: BERTH_ERROR_FAILED: there is no such thing
  */
 GArray *berth_result_read_ids(sd_bus_message *result, const char *key, GError **error);
+
+/**
+ * berth_result_read_digest: Returns: (transfer full): `Digest`, the only key there may be, or NULL.
+ * @result: what a worker said a transfer led to, positioned at its `a{sv}`
+ * @error: BERTH_ERROR_FAILED: it says something else
+ */
+char *berth_result_read_digest(sd_bus_message *result, GError **error);

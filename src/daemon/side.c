@@ -2,7 +2,8 @@
 /*
  * One side of a transfer: what is in force for a registry, looked up without blocking; whether the
  * machine's credentials may be used there, which polkit decides when there are some that would be.
- * What the rights were decided on is what the worker gets: the same endpoints.
+ * What the rights were decided on is what the worker gets, the same endpoints, unless it has to
+ * wait: then it gets what is in force when it starts, but no credentials that nobody decided on.
  */
 
 #include "daemon/side.h"
@@ -46,32 +47,53 @@ static void on_endpoints(BerthEndpoints *endpoints, const GError *error, void *u
     BerthSide *side = userdata;
 
     side->find = NULL;
+    berth_endpoints_free(side->endpoints);
     side->endpoints = endpoints;
     side->failure = error ? g_error_copy(error) : NULL;
-    berth_call_resume(side->call);
+    side->done(side->userdata);
+}
+
+bool berth_side_check(BerthSide *side, GError **error)
+{
+    if (!side->failure)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&side->failure));
+    return false;
+}
+
+bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, const BerthReference *reference,
+                        BerthEndpointsUse use, BerthSideDone done, void *userdata, GError **error)
+{
+    side->done = done;
+    side->userdata = userdata;
+    side->find = berth_endpoints_find(daemon, reference->registry, reference->repository, use,
+                                      on_endpoints, side, error);
+    return side->find;
+}
+
+static void resume(void *userdata)
+{
+    berth_call_resume(userdata);
 }
 
 BerthVerdict berth_side_find(BerthSide *side, BerthCall *call, BerthEndpointsUse use,
                              GError **error)
 {
-    if (side->failure) {
-        g_propagate_error(error, g_steal_pointer(&side->failure));
-        return BERTH_CALL_FAILED;
-    }
-    side->call = call;
-    side->find = berth_endpoints_find(call->daemon, side->reference->registry,
-                                      side->reference->repository, use, on_endpoints, side, error);
-    return side->find ? BERTH_CALL_WAITING : BERTH_CALL_FAILED;
+    if (berth_side_check(side, error) &&
+        berth_side_refresh(side, call->daemon, side->reference, use, resume, call, error))
+        return BERTH_CALL_WAITING;
+    return BERTH_CALL_FAILED;
 }
 
-void berth_side_move(BerthSide *side, BerthSide *job)
+void berth_side_move(BerthSide *side, const BerthCall *call, BerthSide *job)
 {
     BERTH_AUTO_REQUEST request = { .n = 0 };
 
     demand_credentials(side, &request);
     *job = (BerthSide){ .reference = g_steal_pointer(&side->reference),
                         .credentials = berth_steal_fd(&side->credentials),
-                        .machine = berth_call_is_granted(side->call, &request, CREDENTIALS_ACTION),
+                        .machine = call->caller->uid == 0 ||
+                                   berth_call_is_granted(call, &request, CREDENTIALS_ACTION),
                         .endpoints = g_steal_pointer(&side->endpoints) };
 }
 

@@ -5,6 +5,9 @@
 #include "daemon/endpoints.h"
 #include "daemon/method.h"
 
+/** BerthSideDone: what is in force there is known, or why not. */
+typedef void (*BerthSideDone)(void *userdata);
+
 /**
  * BerthSide: a registry that a transfer reads from or writes to, as a call finds out about it and a
  * job uses it then. It lies in the call's arguments, and moves into the job.
@@ -14,8 +17,9 @@ typedef struct {
     int credentials;           /* owned: an auth.json of the caller's, or -1 */
     bool machine;              /* the credentials of the machine may be used */
 
-    BerthCall *call;
-    BerthEndpointsFind *find;  /* under way */
+    BerthEndpointsFind *find; /* under way */
+    BerthSideDone done;       /* with find: called then */
+    void *userdata;
     BerthEndpoints *endpoints; /* owned: once found */
     GError *failure;           /* owned: or why not */
 } BerthSide;
@@ -42,11 +46,21 @@ BerthVerdict berth_side_find(BerthSide *side, BerthCall *call, BerthEndpointsUse
                              GError **error);
 
 /**
- * berth_side_move: what a job needs of @side, which has its endpoints and whose call has its
- * answers of polkit.
+ * berth_side_move: what a job needs of @side, which has its endpoints. What polkit answered to
+ * @call is decided: whether the machine's credentials may be used, whichever those are then.
  * @job: (out): uninitialized
  */
-void berth_side_move(BerthSide *side, BerthSide *job);
+void berth_side_move(BerthSide *side, const BerthCall *call, BerthSide *job);
+
+/**
+ * berth_side_refresh: finds out again what is in force for @reference, for a job that had to wait.
+ * @done: called later, when berth_side_check() can be asked
+ */
+bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, const BerthReference *reference,
+                        BerthEndpointsUse use, BerthSideDone done, void *userdata, GError **error);
+
+/** berth_side_check: whether endpoints were found, else why not. */
+bool berth_side_check(BerthSide *side, GError **error);
 
 /** berth_side_append: as berth_endpoints_append(), with the credentials of @side. */
 bool berth_side_append(const BerthSide *side, sd_bus_message *job, const char *key, GError **error);

@@ -108,24 +108,22 @@ bool berth_transfer_options_read(BerthTransferOptions *options, sd_bus_message *
            check_credentials(options->source_credentials, "SourceCredentials", error);
 }
 
-const char *berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
-                                                  const BerthRegistrySettings *settings,
-                                                  GError **error)
+bool berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
+                                           const BerthRegistrySettings *settings, const char **word,
+                                           GError **error)
 {
     BerthForeignLayers allowed = settings->foreign_layers;
     int wanted = options->wanted_foreign_layers;
     g_autofree char *authority = NULL;
 
-    if (wanted < 0)
-        return foreign_words()[allowed];
-    if (berth_foreign_layers_narrows(allowed, (BerthForeignLayers)wanted))
-        return foreign_words()[wanted];
+    *word = foreign_words()[wanted < 0 ? (int)allowed : wanted];
+    if (wanted < 0 || berth_foreign_layers_narrows(allowed, (BerthForeignLayers)wanted))
+        return true;
     authority = berth_registry_name_authority(settings->name);
-    berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                    "ForeignLayers '%s' would use sources that the settings rule out, which say "
-                    "'%s' for %s; a caller can only narrow that",
-                    options->foreign_layers, foreign_words()[allowed], authority);
-    return NULL;
+    return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
+                           "ForeignLayers '%s' would use sources that the settings rule out, which "
+                           "say '%s' for %s; a caller can only narrow that",
+                           options->foreign_layers, foreign_words()[allowed], authority);
 }
 
 uint64_t berth_smaller_limit(uint64_t a, uint64_t b)

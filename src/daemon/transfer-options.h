@@ -46,13 +46,12 @@ const char *berth_transfer_options_platform(const BerthTransferOptions *options)
 /**
  * berth_transfer_options_foreign_layers:
  * @settings: what is in force where is read from
+ * @word: (out) (static): for the worker
  * @error: BERTH_ERROR_INVALID_OPTION: the caller wants more than they allow
- *
- * Returns: (static): the word for the worker, or NULL.
  */
-const char *berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
-                                                  const BerthRegistrySettings *settings,
-                                                  GError **error);
+bool berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
+                                           const BerthRegistrySettings *settings, const char **word,
+                                           GError **error);
 
 /** berth_smaller_limit: Returns: the smaller of two limits, of which 0 is none. */
 uint64_t berth_smaller_limit(uint64_t a, uint64_t b);

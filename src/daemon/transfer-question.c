@@ -82,3 +82,15 @@ void berth_transfer_caller_left(BerthTransfer *transfer)
     berth_polkit_cancel(g_steal_pointer(&transfer->check));
     refuse_gone(transfer);
 }
+
+GError *berth_transfer_explain(const BerthTransfer *transfer, const GError *error)
+{
+    GError *copy = g_error_copy(error);
+
+    if (transfer->refusal &&
+        g_error_matches(error, BERTH_ERROR, BERTH_ERROR_NONDISTRIBUTABLE_REFUSED)) {
+        g_free(copy->message);
+        copy->message = g_strconcat(error->message, ": ", transfer->refusal->message, NULL);
+    }
+    return copy;
+}

@@ -12,5 +12,11 @@
  */
 bool berth_transfer_ask(BerthDaemon *daemon, BerthTransfer *transfer, const char *question);
 
+/**
+ * berth_transfer_explain: Returns: (transfer full): @error, with which the worker of @transfer
+ * ended, and what it cannot know: why it was refused something.
+ */
+GError *berth_transfer_explain(const BerthTransfer *transfer, const GError *error);
+
 /** berth_transfer_caller_left: whoever asked for @transfer has left the bus. */
 void berth_transfer_caller_left(BerthTransfer *transfer);

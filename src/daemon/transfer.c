@@ -16,6 +16,9 @@
 
 #include "daemon/transfer.h"
 
+#include "base/error.h"
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 
 #include <string.h>
@@ -164,6 +167,21 @@ bool berth_transfer_measure(BerthTransfer *transfer, uint64_t now)
         return false;
     transfer->rate = rate;
     return true;
+}
+
+void berth_transfer_log_failure(const BerthTransfer *transfer)
+{
+    g_autofree char *reference = berth_transfer_reference(transfer);
+    g_autofree char *id = g_strdup_printf("TRANSFER_ID=%u", transfer->id);
+    g_autofree char *uid = g_strdup_printf("TRANSFER_OWNER=%u", transfer->owner);
+    g_autofree char *image = g_strconcat("IMAGE_REFERENCE=", reference, NULL);
+    g_autofree char *name =
+        g_strconcat("ERROR_NAME=", berth_error_dbus_name(transfer->error->code), NULL);
+
+    berth_log_event(LOG_WARNING, BERTH_MESSAGE_TRANSFER_FAILED,
+                    ((const char *const[]){ id, uid, image, name, NULL }),
+                    "transfer %u (%s of %s for user %u) failed: %s", transfer->id,
+                    transfer->kind->name, reference, transfer->owner, transfer->error->message);
 }
 
 char *berth_transfer_reference(const BerthTransfer *transfer)

@@ -45,6 +45,11 @@ typedef struct {
     bool (*fill)(const BerthTransfer *transfer, const BerthSettings *settings, sd_bus_message *job,
                  GError **error);
     void (*clear)(void *job);
+    /* (nullable): whether the job was made with settings that are not in force any more */
+    bool (*is_stale)(const BerthTransfer *transfer, const BerthRegistries *registries);
+    /* with @is_stale: puts what is in force now into the job, before the transfer starts;
+     * berth_transfers_refreshed() is called later */
+    bool (*refresh)(BerthTransfer *transfer, BerthDaemon *daemon, GError **error);
     /* (nullable) (static): the action that its worker may ask for, see transfer-question.h */
     const char *question;
     bool (*may_ask)(const BerthTransfer *transfer); /* with @question: this one may */
@@ -79,6 +84,9 @@ struct BerthTransfer {
     /* transfers.c */
     BerthTransfers *transfers;
     BerthWorker *worker;    /* set while RUNNING */
+    bool has_place;         /* it counts among those that run, though it can be QUEUED still */
+    bool waited;            /* for its place: its job may be stale */
+    bool refreshing;        /* its job is being made fresh */
     sd_event_source *timer; /* RUNNING: the next report; afterwards: the end of the object */
     GList link;             /* in the line while QUEUED, among the finished ones afterwards */
     struct {
@@ -123,6 +131,9 @@ bool berth_transfer_progress(BerthTransfer *transfer, uint64_t done, uint64_t to
  * Returns: whether it changed.
  */
 bool berth_transfer_measure(BerthTransfer *transfer, uint64_t now);
+
+/** berth_transfer_log_failure: tells the journal why @transfer FAILED. */
+void berth_transfer_log_failure(const BerthTransfer *transfer);
 
 /** berth_transfer_reference: Returns: (transfer full): the full reference as text, or "". */
 char *berth_transfer_reference(const BerthTransfer *transfer);

@@ -14,9 +14,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/messages.h"
-#include "base/names.h"
 #include "daemon/idle.h"
+#include "daemon/result.h"
 #include "daemon/store-job.h"
 #include "daemon/transfer-question.h"
 
@@ -41,7 +40,7 @@ struct BerthTransfers {
     GQueue line;       /* links of those that are queued, in their order */
     GQueue finished;   /* links of those that are over, oldest first */
     uint32_t last_id;
-    unsigned running;
+    unsigned places;        /* of MaxTransfers= that are taken */
     sd_event_source *next;  /* enabled when perhaps one more can run */
     sd_event_source *later; /* while there are too many workers: looks again */
 };
@@ -108,7 +107,18 @@ BerthTransfer *berth_transfers_by_id(BerthTransfers *transfers, uint32_t id)
     return g_hash_table_lookup(transfers->table, GUINT_TO_POINTER(id));
 }
 
-static unsigned count_of(BerthTransfers *transfers, uid_t owner, BerthTransferState state)
+static bool is_queued(const BerthTransfer *transfer)
+{
+    return transfer->state == BERTH_TRANSFER_QUEUED;
+}
+
+static bool has_place(const BerthTransfer *transfer)
+{
+    return transfer->has_place;
+}
+
+static unsigned count_of(BerthTransfers *transfers, uid_t owner,
+                         bool (*which)(const BerthTransfer *))
 {
     GHashTableIter iter;
     const BerthTransfer *transfer;
@@ -116,7 +126,7 @@ static unsigned count_of(BerthTransfers *transfers, uid_t owner, BerthTransferSt
 
     g_hash_table_iter_init(&iter, transfers->table);
     while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&transfer))
-        n += transfer->owner == owner && transfer->state == state;
+        n += transfer->owner == owner && which(transfer);
     return n;
 }
 
@@ -128,7 +138,7 @@ bool berth_transfers_check_room(BerthTransfers *transfers, uid_t owner, GError *
             "%u transfers wait for their turn, as many as can; wait for some, or "
             "cancel some",
             transfers->line.length);
-    if (owner == 0 || count_of(transfers, owner, BERTH_TRANSFER_QUEUED) < QUEUED_PER_USER)
+    if (owner == 0 || count_of(transfers, owner, is_queued) < QUEUED_PER_USER)
         return true;
     return berth_set_error(
         error, BERTH_ERROR_QUOTA_EXCEEDED,
@@ -247,21 +257,6 @@ static int on_report(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void log_failure(const BerthTransfer *transfer)
-{
-    g_autofree char *reference = berth_transfer_reference(transfer);
-    g_autofree char *id = g_strdup_printf("TRANSFER_ID=%u", transfer->id);
-    g_autofree char *uid = g_strdup_printf("TRANSFER_OWNER=%u", transfer->owner);
-    g_autofree char *image = g_strconcat("IMAGE_REFERENCE=", reference, NULL);
-    g_autofree char *name =
-        g_strconcat("ERROR_NAME=", berth_error_dbus_name(transfer->error->code), NULL);
-
-    berth_log_event(LOG_WARNING, BERTH_MESSAGE_TRANSFER_FAILED,
-                    ((const char *const[]){ id, uid, image, name, NULL }),
-                    "transfer %u (%s of %s for user %u) failed: %s", transfer->id,
-                    transfer->kind->name, reference, transfer->owner, transfer->error->message);
-}
-
 /* Ends @transfer, wherever it stands. */
 static void finish(BerthTransfer *transfer, BerthTransferState state, const char *digest,
                    const GError *error)
@@ -270,11 +265,11 @@ static void finish(BerthTransfer *transfer, BerthTransferState state, const char
 
     if (transfer->state == BERTH_TRANSFER_QUEUED)
         g_queue_unlink(&transfers->line, &transfer->link);
-    else
-        transfers->running--;
+    transfers->places -= transfer->has_place;
+    transfer->has_place = false;
     berth_transfer_set_state(transfer, state, digest, error);
     if (state == BERTH_TRANSFER_FAILED)
-        log_failure(transfer);
+        berth_transfer_log_failure(transfer);
     report(transfer, true);
     transfers->events.finished(transfer, transfers->events.userdata);
     g_ptr_array_set_size(transfer->subscribers, 0);
@@ -301,40 +296,11 @@ static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *l
         set_timer(transfer, REPORT_USEC, on_report);
 }
 
-static const BerthOption result_keys[] = { { "Digest", "s", 0 }, { NULL } };
-
-/* What the transfer led to, as the worker says. */
-static char *read_digest(sd_bus_message *result, GError **error)
-{
-    g_autofree char *digest = NULL;
-    BerthDigest parsed;
-
-    if (!berth_worker_read_result(result, result_keys, &digest, NULL, error))
-        return NULL;
-    if (digest && berth_digest_parse(digest, &parsed, NULL))
-        return g_steal_pointer(&digest);
-    berth_set_error(error, BERTH_ERROR_FAILED, "the worker does not say what the transfer led to");
-    return NULL;
-}
-
 static bool on_question(const char *question, GHashTable *details, void *userdata)
 {
     BerthTransfer *transfer = userdata;
 
     return berth_transfer_ask(transfer->transfers->daemon, transfer, question);
-}
-
-/* What the worker failed with; what it was refused, it does not know why. */
-static GError *explain(const BerthTransfer *transfer, const GError *error)
-{
-    GError *copy = g_error_copy(error);
-
-    if (transfer->refusal &&
-        g_error_matches(error, BERTH_ERROR, BERTH_ERROR_NONDISTRIBUTABLE_REFUSED)) {
-        g_free(copy->message);
-        copy->message = g_strconcat(error->message, ": ", transfer->refusal->message, NULL);
-    }
-    return copy;
 }
 
 static void on_finished(sd_bus_message *result, const GError *worker_error, void *userdata)
@@ -348,9 +314,9 @@ static void on_finished(sd_bus_message *result, const GError *worker_error, void
         berth_set_error(&error, BERTH_ERROR_FAILED,
                         "the worker says that it was cancelled, but nobody did that");
     else if (worker_error)
-        error = explain(transfer, worker_error);
+        error = berth_transfer_explain(transfer, worker_error);
     else
-        digest = read_digest(result, &error);
+        digest = berth_result_read_digest(result, &error);
     finish(transfer, digest ? BERTH_TRANSFER_DONE : BERTH_TRANSFER_FAILED, digest, error);
 }
 
@@ -361,7 +327,7 @@ static bool fill(sd_bus_message *job, void *userdata, GError **error)
     return transfer->kind->fill(transfer, transfer->transfers->daemon->settings, job, error);
 }
 
-static bool start(BerthTransfer *transfer, GError **error)
+static bool start_worker(BerthTransfer *transfer, GError **error)
 {
     const BerthStoreJob job = { transfer->kind->name, transfer->owner, fill };
     const BerthWorkerEvents events = { .progress = on_progress,
@@ -370,7 +336,32 @@ static bool start(BerthTransfer *transfer, GError **error)
 
     transfer->worker =
         berth_store_job_start(transfer->transfers->daemon, &job, &events, transfer, error);
-    return transfer->worker;
+    if (!transfer->worker)
+        return false;
+    g_queue_unlink(&transfer->transfers->line, &transfer->link);
+    berth_transfer_set_state(transfer, BERTH_TRANSFER_RUNNING, NULL, NULL);
+    report(transfer, true);
+    set_timer(transfer, REPORT_USEC, on_report);
+    return true;
+}
+
+/* Whether its job is what it would be if it were asked for now. */
+static bool is_fresh(const BerthTransfer *transfer)
+{
+    const BerthTransferKind *kind = transfer->kind;
+
+    return !kind->is_stale || (!transfer->waited &&
+                               !kind->is_stale(transfer, transfer->transfers->daemon->registries));
+}
+
+/* Starts @transfer, which has its place; or does first what must come before that. */
+static bool start(BerthTransfer *transfer, GError **error)
+{
+    if (is_fresh(transfer))
+        return start_worker(transfer, error);
+    transfer->refreshing = transfer->kind->refresh(transfer, transfer->transfers->daemon, error);
+    transfer->waited = !transfer->refreshing;
+    return transfer->refreshing;
 }
 
 /* Whether one more of @owner may run. */
@@ -378,9 +369,22 @@ static bool may_run(BerthTransfers *transfers, uid_t owner)
 {
     const BerthSettings *settings = transfers->daemon->settings;
 
-    return transfers->running < settings->max_transfers &&
-           (owner == 0 ||
-            count_of(transfers, owner, BERTH_TRANSFER_RUNNING) < settings->max_transfers_per_user);
+    return transfers->places < settings->max_transfers &&
+           (owner == 0 || count_of(transfers, owner, has_place) < settings->max_transfers_per_user);
+}
+
+/* Whether @transfer may run; it keeps its place until it is over. */
+static bool take_place(BerthTransfer *transfer)
+{
+    if (transfer->has_place)
+        return true;
+    if (!may_run(transfer->transfers, transfer->owner)) {
+        transfer->waited = true;
+        return false;
+    }
+    transfer->has_place = true;
+    transfer->transfers->places++;
+    return true;
 }
 
 static int on_later(sd_event_source *source, uint64_t usec, void *userdata)
@@ -414,23 +418,28 @@ static int on_next(sd_event_source *source, void *userdata)
         g_autoptr(GError) error = NULL;
 
         next = link->next;
-        if (!may_run(transfers, transfer->owner))
+        if (transfer->refreshing || !take_place(transfer) || start(transfer, &error))
             continue;
-        if (!start(transfer, &error)) {
-            if (g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
-                look_again(transfers);
-                return 0;
-            }
-            finish(transfer, BERTH_TRANSFER_FAILED, NULL, error);
-            continue;
+        if (g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
+            look_again(transfers);
+            return 0;
         }
-        g_queue_unlink(&transfers->line, link);
-        transfers->running++;
-        berth_transfer_set_state(transfer, BERTH_TRANSFER_RUNNING, NULL, NULL);
-        report(transfer, true);
-        set_timer(transfer, REPORT_USEC, on_report);
+        finish(transfer, BERTH_TRANSFER_FAILED, NULL, error);
     }
     return 0;
+}
+
+void berth_transfers_refreshed(BerthTransfer *transfer, const GError *error)
+{
+    transfer->refreshing = false;
+    if (g_error_matches(error, BERTH_ERROR, BERTH_ERROR_LIMITS_EXCEEDED)) {
+        transfer->waited = true;
+        look_again(transfer->transfers);
+    } else if (error) {
+        finish(transfer, BERTH_TRANSFER_FAILED, NULL, error);
+    } else {
+        see_who_is_next(transfer->transfers);
+    }
 }
 
 static uint32_t next_id(BerthTransfers *transfers)

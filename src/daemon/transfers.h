@@ -55,6 +55,12 @@ BerthTransfer *berth_transfers_add(BerthTransfers *transfers, const BerthTransfe
                                    uid_t owner, const char *caller, BerthReference *reference,
                                    void *job, GError **error);
 
+/**
+ * berth_transfers_refreshed: the job of @transfer, for which kind->refresh was called, is fresh.
+ * @error: (nullable): why it is not
+ */
+void berth_transfers_refreshed(BerthTransfer *transfer, const GError *error);
+
 /** berth_transfers_cancel: ends @transfer; nothing happens when it is over. */
 void berth_transfers_cancel(BerthTransfers *transfers, BerthTransfer *transfer);
 
