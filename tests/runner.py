@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Builds Berth and runs its test suites; tests/run calls it after installing what they need.
 
-One line per test, the output of those that failed, and a last line that counts. A suite is a
+One line per test, the output of those that failed, and a last line that counts. With --retries a
+test that failed is run again, alone, when all others have ended, and the first failure stays visible:
+a machine that is busy with other work is no defect of Berth, but a test that needs it is to be mended.
+A suite is a
 directory beside this file. unit runs what meson knows as tests; fuzz runs its executables for some
 seconds each; every other suite consists of unittest modules test_*.py, each a process of its own.
 Jobs run two at a time and must not need an order.
@@ -76,6 +79,25 @@ class Report:
         self._verbose = verbose
         self._skip_fails = skip_fails
         self.counts = collections.Counter()
+        self._again = []  # names of tests that passed in another try
+
+    def add_again(self, result):
+        """Shows a failure that does not count yet."""
+        self._show('again', result, '')
+
+    def add_late(self, result):
+        """Counts the last try of a test."""
+        if result.status == 'passed':
+            self._again.append(f'{result.suite}/{result.name}')
+        self.add(result)
+
+    def _show(self, word, result, note):
+        with self._lock:
+            print(f'{word:4} {result.suite}/{result.name} ({result.seconds:.1f} s){note}')
+            if (word in ('FAIL', 'again') and not note) or (self._verbose and result.output):
+                for line in result.output.rstrip().splitlines():
+                    print(f'     | {line}')
+            sys.stdout.flush()
 
     def add(self, result):
         status = result.status
@@ -87,13 +109,11 @@ class Report:
         word = {'passed': 'ok', 'failed': 'FAIL', 'skipped': 'skip'}[status]
         with self._lock:
             self.counts[status] += 1
-            print(f'{word:4} {result.suite}/{result.name} ({result.seconds:.1f} s){note}')
-            if (status == 'failed' and not note) or (self._verbose and result.output):
-                for line in result.output.rstrip().splitlines():
-                    print(f'     | {line}')
-            sys.stdout.flush()
+        self._show(word, result, note)
 
     def close(self):
+        if self._again:
+            print(f'passed when run again: {", ".join(self._again)}')
         line = f'{self.counts["passed"]} passed, {self.counts["failed"]} failed'
         if self.counts['skipped']:
             line += f', {self.counts["skipped"]} skipped'
@@ -190,10 +210,33 @@ class Runner:
 
     # Running
 
-    def run_job(self, job):
+    def run_job(self, job, tries_left):
+        """Returns: the names of tests to run again."""
+        again = []
+        for result in self._results(job):
+            if result.status != 'failed' or not tries_left or not is_test(job, result):
+                self.report.add(result)
+                continue
+            self.report.add_again(result)
+            again.append(result.name)
+        return job, again
+
+    def run_again(self, job, name, tries_left):
+        """Runs one test of a module alone."""
+        only = job._replace(command=[*job.command[:3], name, *job.command[4:]])
+        for result in self._results(only):
+            if result.name != name and is_test(job, result):
+                continue  # its name has this one's in it
+            if result.status == 'failed' and tries_left > 1:
+                self.report.add_again(result)
+                self.run_again(job, name, tries_left - 1)
+            else:
+                self.report.add_late(result)
+
+    def _results(self, job):
         pattern = self.options.pattern
         if pattern and job.parse is parse_status and pattern not in job.name:
-            return
+            return []
         started = time.monotonic()
         results = os.path.join(self.scratch, f'{job.suite}-{job.name}.results')
         with tempfile.TemporaryFile() as output:
@@ -213,10 +256,9 @@ class Runner:
             text = output.read().decode('utf-8', 'replace')
         if timed_out:
             text += f'\nnot finished after {job.seconds} s'
-        for result in job.parse(job, process.returncode, text, results,
-                                time.monotonic() - started):
-            if not pattern or job.parse is not parse_tap or pattern in result.name:
-                self.report.add(result)
+        return [result for result in job.parse(job, process.returncode, text, results,
+                                               time.monotonic() - started)
+                if not pattern or job.parse is not parse_tap or pattern in result.name]
 
     def _end(self, process):
         """What the job left running in its session goes too."""
@@ -236,10 +278,9 @@ class Runner:
         # long ones first, so that the last does not run alone
         jobs.sort(key=lambda job: job.suite not in ('checkpoint', 'system', 'peers', 'lint'))
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-            futures = [pool.submit(self.run_job, job) for job in jobs]
+            futures = [pool.submit(self.run_job, job, self.options.retries) for job in jobs]
             try:
-                for future in futures:
-                    future.result()
+                again = [future.result() for future in futures]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
@@ -247,6 +288,9 @@ class Runner:
                 for process in processes:
                     self._end(process)
                 raise
+        for job, names in again:
+            for name in names:
+                self.run_again(job, name, self.options.retries)
 
     def clean(self):
         """Mounts left here are a failure: each test must undo its own."""
@@ -277,6 +321,11 @@ def parse_module(job, status, text, results, seconds):
                             f'{text}\nthe module ended with {status}{last}'))
     found = [result for result in found if result.status != 'started' and result.name != 'end']
     return found
+
+
+def is_test(job, result):
+    """Whether a result is that of one test of a module, which can be run alone."""
+    return job.parse is parse_module and '.' in result.name and ' ' not in result.name
 
 
 def parse_tap(job, status, text, _results, seconds):
@@ -328,6 +377,8 @@ def parse_arguments():
                              'saving and restoring (default: 15 times each)')
     parser.add_argument('--keep', action='store_true', help="keep the tests' temporary directories")
     parser.add_argument('-v', '--verbose', action='store_true', help='all output of all tests')
+    parser.add_argument('--retries', type=int, default=0, metavar='N',
+                        help='how often a test that failed is run again, alone (default: 0)')
     parser.add_argument('-k', dest='pattern', metavar='PATTERN',
                         help='only tests whose name contains PATTERN')
     parser.add_argument('-j', dest='jobs', type=int, default=2, metavar='N',
