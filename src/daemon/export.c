@@ -2,7 +2,8 @@
 /*
  * Images.Export: images of the store into an archive that a worker writes to the caller's
  * descriptor. Whoever is not root may have those that are his own; for each of the others polkit is
- * asked, so that a rule sees every one of them.
+ * asked, so that a rule sees every one of them. The worker is told which those are, and what they
+ * were when that was asked: it looks again, and a name may mean another image by then.
  */
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "daemon/entries.h"
 #include "daemon/image-methods.h"
 #include "daemon/objects.h"
+#include "daemon/result.h"
 #include "daemon/transfers.h"
 
 #include <fcntl.h>
@@ -32,7 +34,8 @@ typedef struct {
     GStrv images;
     int archive;
     char *format;
-    bool include_foreign, referrers, authorized;
+    bool include_foreign, referrers;
+    GStrv authorized; /* digests of images that polkit has let the caller read */
 } Job;
 
 static const BerthOption options[] = {
@@ -127,10 +130,11 @@ static bool fill_export(const BerthTransfer *transfer, const BerthSettings *sett
     int r = berth_entry_strv(message, "Images", job->images);
 
     if (r >= 0)
-        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}{sv}", "Archive", "h", job->archive,
+        r = berth_entry_strv(message, "Authorized", job->authorized);
+    if (r >= 0)
+        r = sd_bus_message_append(message, "{sv}{sv}{sv}{sv}", "Archive", "h", job->archive,
                                   "Format", "s", job->format, "IncludeForeign", "b",
-                                  (int)job->include_foreign, "Referrers", "b", (int)job->referrers,
-                                  "Authorized", "b", (int)job->authorized);
+                                  (int)job->include_foreign, "Referrers", "b", (int)job->referrers);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a job for a worker");
 }
@@ -140,6 +144,7 @@ static void clear_job(void *data)
     Job *job = data;
 
     g_strfreev(job->images);
+    g_strfreev(job->authorized);
     berth_close(job->archive);
     g_free(job->format);
     g_free(job);
@@ -158,10 +163,29 @@ static bool check_images(const Arguments *arguments, GError **error)
     return true;
 }
 
+/* The digests of those that are not the caller's, NULL on error; only who is allowed gets here. */
+static GStrv list_authorized(const BerthCall *call, GError **error)
+{
+    const Arguments *arguments = call->arguments;
+    g_autoptr(GStrvBuilder) digests = g_strv_builder_new();
+
+    for (unsigned i = 0; call->caller->uid != 0 && i < arguments->n; i++) {
+        const BerthAsked *asked = &arguments->asked[i];
+        const char *digest;
+
+        if (berth_asked_has_reader(asked, call->caller->uid))
+            continue;
+        if (!berth_result_read(asked->result, "Digest", 's', &digest, error))
+            return NULL;
+        g_strv_builder_add(digests, digest);
+    }
+    return g_strv_builder_end(digests);
+}
+
 BerthVerdict berth_export_act(BerthCall *call, GError **error)
 {
     Arguments *arguments = call->arguments;
-    bool authorized = call->caller->uid == 0;
+    g_auto(GStrv) authorized = NULL;
     BerthReference *reference;
     Job *job;
 
@@ -171,9 +195,9 @@ BerthVerdict berth_export_act(BerthCall *call, GError **error)
                                    &(const BerthStoreJob){ "inspect", 0, fill_inspect });
     if (!check_images(arguments, error) || !berth_transfers_may_begin(call, error))
         return BERTH_CALL_FAILED;
-    for (unsigned i = 0; i < arguments->n; i++)
-        if (!berth_asked_has_reader(&arguments->asked[i], call->caller->uid))
-            authorized = true; /* or polkit would have refused */
+    authorized = list_authorized(call, error);
+    if (!authorized)
+        return BERTH_CALL_FAILED;
     job = g_new0(Job, 1);
     job->images = g_new0(char *, arguments->n + 1);
     for (unsigned i = 0; i < arguments->n; i++)
@@ -182,7 +206,7 @@ BerthVerdict berth_export_act(BerthCall *call, GError **error)
     job->format = g_steal_pointer(&arguments->format);
     job->include_foreign = arguments->include_foreign;
     job->referrers = arguments->referrers;
-    job->authorized = authorized;
+    job->authorized = g_steal_pointer(&authorized);
     reference = g_steal_pointer(&arguments->names[0].reference);
     return berth_transfers_begin(call, &export_kind, reference, job, error);
 }

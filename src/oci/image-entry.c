@@ -48,6 +48,18 @@ bool berth_image_owned_by(const BerthImage *image, uid_t uid)
     return uid == 0 || berth_owners_have(image->owners, uid);
 }
 
+bool berth_images_share_owner(const BerthImage *a, const BerthImage *b)
+{
+    bool of_root = a->owners->len == 0 || berth_owners_have(a->owners, 0);
+
+    if (of_root && (b->owners->len == 0 || berth_owners_have(b->owners, 0)))
+        return true;
+    for (guint i = 0; i < a->owners->len; i++)
+        if (berth_owners_have(b->owners, g_array_index(a->owners, uid_t, i)))
+            return true;
+    return false;
+}
+
 /* An entry's annotation, or NULL. */
 static const char *annotation(const json_t *entry, const char *key)
 {

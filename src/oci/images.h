@@ -32,6 +32,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthImage, berth_image_free)
  */
 bool berth_image_owned_by(const BerthImage *image, uid_t uid);
 
+/** berth_images_share_owner: Returns: whether somebody is an owner of both, root as any other. */
+bool berth_images_share_owner(const BerthImage *a, const BerthImage *b);
+
 /**
  * berth_store_list:
  * @prefix: what their references begin with; "" for all, those without one too

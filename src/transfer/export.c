@@ -34,7 +34,7 @@ typedef struct {
     char *format;
     bool include_foreign;
     bool referrers;
-    bool authorized; /* to have images that are not the user's */
+    GStrv authorized; /* (nullable) digests of images that are not the user's, but for him */
 } Arguments;
 
 static const BerthOption keys[] = {
@@ -44,7 +44,7 @@ static const BerthOption keys[] = {
     { "Format", "s", offsetof(Arguments, format), .required = true },
     { "IncludeForeign", "b", offsetof(Arguments, include_foreign) },
     { "Referrers", "b", offsetof(Arguments, referrers) },
-    { "Authorized", "b", offsetof(Arguments, authorized) },
+    { "Authorized", "as", offsetof(Arguments, authorized) },
     { NULL },
 };
 
@@ -56,14 +56,18 @@ typedef struct {
     GPtrArray *images;   /* (element-type BerthImage) */
     GPtrArray *attached; /* (element-type BerthImage) to them: they have no names */
     BerthParts *parts;
-    unsigned *rows; /* by part; UINT_MAX: it has none */
-    uint64_t done;  /* of the part that is being written */
+    GHashTable *granted; /* digest of a document → the BerthImage that it belongs to, of those that
+                            are not the user's */
+    unsigned *rows;      /* by part; UINT_MAX: it has none */
+    uint64_t done;       /* of the part that is being written */
     unsigned current;
 } Export;
 
 static void export_clear(Export *export)
 {
     berth_parts_free(export->parts);
+    if (export->granted)
+        g_hash_table_unref(export->granted);
     if (export->images)
         g_ptr_array_unref(export->images);
     if (export->attached)
@@ -93,14 +97,46 @@ static bool is_wanted(const Export *export, const BerthPart *part)
 
 /* What is asked for */
 
+static bool is_own(const Export *export, const BerthImage *image)
+{
+    return berth_image_owned_by(image, export->arguments->store.uid);
+}
+
+/* Whether polkit was asked for just this image: its name may mean another one by now. */
+static bool is_authorized(const Export *export, const BerthImage *image)
+{
+    const char *const *digests = (const char *const *)export->arguments->authorized;
+
+    return digests && g_strv_contains(digests, image->digest.text);
+}
+
+/* @grant: (nullable): the image that is not the user's, by whose right he gets @image. His right to
+ * one image is none to what others name, of which anybody can make one. */
+static bool add_parts(Export *export, const BerthImage *image, const BerthImage *grant,
+                      GError **error)
+{
+    const GPtrArray *documents = export->parts->documents;
+    guint before = documents->len;
+
+    export->parts->authorized = grant;
+    if (!berth_parts_add(export->parts, export->store, &image->digest, image->media_type, error))
+        return false;
+    for (guint i = before; grant && i < documents->len; i++) {
+        const BerthDocument *document = documents->pdata[i];
+
+        g_hash_table_insert(export->granted, (gpointer)document->digest.text, (gpointer)grant);
+    }
+    return true;
+}
+
 static bool find_image(Export *export, const char *name, GError **error)
 {
     g_autoptr(BerthImage) image = berth_store_find(export->store, name, error);
+    BerthImage *found;
 
     if (!image || !berth_lease_add(export->lease, &image->digest, error))
         return false;
-    if (!export->arguments->authorized &&
-        !berth_image_owned_by(image, export->arguments->store.uid))
+    if (!is_own(export, image) && !is_authorized(export, image))
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "the image %s has become somebody else's meanwhile", name);
     for (guint i = 0; i < export->images->len; i++) {
@@ -110,10 +146,9 @@ static bool find_image(Export *export, const char *name, GError **error)
             berth_digest_equal(&other->digest, &image->digest))
             return true; /* named twice */
     }
-    if (!berth_parts_add(export->parts, export->store, &image->digest, image->media_type, error))
-        return false;
-    g_ptr_array_add(export->images, g_steal_pointer(&image));
-    return true;
+    found = g_steal_pointer(&image);
+    g_ptr_array_add(export->images, found);
+    return add_parts(export, found, is_own(export, found) ? NULL : found, error);
 }
 
 /* Referrers */
@@ -126,10 +161,9 @@ static int compare_digests(const void *a, const void *b)
 }
 
 /* Whether the archive gets an artifact: once, and only what the caller may have. */
-static bool is_new(const Export *export, const BerthImage *image)
+static bool is_new(const Export *export, const BerthImage *image, const BerthImage *grant)
 {
-    return (export->arguments->authorized ||
-            berth_image_owned_by(image, export->arguments->store.uid)) &&
+    return (is_own(export, image) || (grant && berth_images_share_owner(image, grant))) &&
            !berth_parts_find_document(export->parts, &image->digest);
 }
 
@@ -137,6 +171,7 @@ static bool is_new(const Export *export, const BerthImage *image)
 static bool add_attached(Export *export, const BerthDigest *subject, GError **error)
 {
     g_autoptr(GPtrArray) found = berth_store_referrers(export->store, subject, error);
+    const BerthImage *grant = g_hash_table_lookup(export->granted, subject->text);
 
     if (!found)
         return false;
@@ -144,7 +179,7 @@ static bool add_attached(Export *export, const BerthDigest *subject, GError **er
     for (guint i = 0; i < found->len; i++) {
         BerthImage *image = found->pdata[i];
 
-        if (!is_new(export, image))
+        if (!is_new(export, image, grant))
             continue;
         if (export->attached->len >= ATTACHED_MAX)
             return berth_set_error(error, BERTH_ERROR_FAILED,
@@ -152,8 +187,7 @@ static bool add_attached(Export *export, const BerthDigest *subject, GError **er
                                    "images at once, or leave referrers out",
                                    ATTACHED_MAX);
         if (!berth_lease_add(export->lease, &image->digest, error) ||
-            !berth_parts_add(export->parts, export->store, &image->digest, image->media_type,
-                             error))
+            !add_parts(export, image, is_own(export, image) ? NULL : grant, error))
             return false;
         g_ptr_array_add(export->attached, image);
         found->pdata[i] = NULL;
@@ -349,7 +383,7 @@ static bool work(BerthJob *job, GError **error)
     export.images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
     export.attached = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
     export.parts = berth_parts_new();
-    export.parts->authorized = arguments->authorized;
+    export.granted = g_hash_table_new(g_str_hash, g_str_equal);
     export.store = berth_store_job_open(&arguments->store, error);
     if (!export.store)
         return false;

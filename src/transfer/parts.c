@@ -74,7 +74,8 @@ static bool add_blob(BerthParts *parts, BerthStore *store, const BerthDescriptor
     int present;
 
     part->is_layer = part->is_layer || is_layer;
-    if (!added && (!part->nondistributable || nondistributable))
+    if (!added &&
+        (!part->nondistributable || (nondistributable && (part->present || !parts->authorized))))
         return true;
     part->nondistributable = nondistributable; /* by all that name it */
     present = berth_store_stat_blob(store, &descriptor->digest, &size, error);

@@ -23,7 +23,7 @@ typedef struct {
     GPtrArray *documents; /* (element-type BerthDocument) each after those that it names */
     GArray *parts;        /* (element-type BerthPart) in the order in which they were met */
     GHashTable *seen;     /* digest as text → index in parts + 1 */
-    bool authorized;      /* set it: to carry what is not the user's */
+    bool authorized;      /* set it for each that is added: to carry what is not the user's */
 } BerthParts;
 
 BerthParts *berth_parts_new(void);

@@ -57,6 +57,7 @@ typedef struct {
     BerthHttp *http;
     GPtrArray *sources; /* one BerthSource */
     BerthParts *parts;
+    BerthImage *image;        /* what is pushed */
     const BerthDocument *top; /* of parts */
     GPtrArray *documents;     /* (element-type BerthDocument) of parts: of the image itself */
     GPtrArray *attached;      /* (element-type BerthDocument) of parts: what is attached to it */
@@ -77,6 +78,7 @@ static void push_free(void *data)
     if (push->attached)
         g_ptr_array_unref(push->attached);
     berth_parts_free(push->parts);
+    berth_image_free(push->image);
     if (push->sources)
         g_ptr_array_unref(push->sources);
     berth_http_free(push->http);
@@ -182,7 +184,22 @@ static void on_answer(bool yes, void *userdata)
 
 /* The beginning */
 
-/* What is attached to the document at @index of parts, and to what that brings with it. */
+static bool is_own(const Push *push, const BerthImage *image)
+{
+    return berth_image_owned_by(image, push->arguments->store.uid);
+}
+
+/* Whether what is attached to the image is for the user: because it is his, or as the image is. */
+static bool may_have(const Push *push, const BerthImage *attached)
+{
+    return is_own(push, attached) ||
+           (push->arguments->authorized && berth_images_share_owner(attached, push->image));
+}
+
+/*
+ * What is attached to the document at @index of parts, and to what that brings with it. The right
+ * to the image is none to what the user's own attachments name, of which he can make any.
+ */
 static bool add_attached_to(Push *push, guint index, GError **error)
 {
     const BerthDocument *document = push->parts->documents->pdata[index];
@@ -191,9 +208,9 @@ static bool add_attached_to(Push *push, guint index, GError **error)
     for (guint i = 0; images && i < images->len; i++) {
         const BerthImage *image = images->pdata[i];
 
-        if (!push->arguments->authorized &&
-            !berth_image_owned_by(image, push->arguments->store.uid))
+        if (!may_have(push, image))
             continue;
+        push->parts->authorized = !is_own(push, image);
         if (!berth_lease_add(push->lease, &image->digest, error) ||
             !berth_parts_add(push->parts, push->store, &image->digest, image->media_type, error))
             return false;
@@ -310,11 +327,11 @@ static bool check_digest(const Push *push, GError **error)
 static bool find_image(Push *push, GError **error)
 {
     const Arguments *arguments = push->arguments;
-    g_autoptr(BerthImage) image = berth_store_find(push->store, arguments->image, error);
+    const BerthImage *image = push->image = berth_store_find(push->store, arguments->image, error);
 
     if (!image || !berth_lease_add(push->lease, &image->digest, error))
         return false;
-    if (!arguments->authorized && !berth_image_owned_by(image, arguments->store.uid))
+    if (!arguments->authorized && !is_own(push, image))
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "the image %s has become somebody else's meanwhile",
                                arguments->image);

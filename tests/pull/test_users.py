@@ -8,8 +8,8 @@ import unittest
 
 import dbus.types
 
-from berthtest import (ALICE, BOB, IF_TRANSFER, Image, Index, Layer, MemoryRegistry, NONDISTRIBUTABLE,
-                       PullTestCase, UrlServer, faults, images, vardict)
+from berthtest import (ALICE, BOB, IF_IMAGES, IF_TRANSFER, NONDISTRIBUTABLE, ROOT_PATH, Image, Index,
+                       Layer, MemoryRegistry, PullTestCase, UrlServer, faults, images, vardict)
 from berthtest.pulling import auth_entry, credentials
 
 EMPTY = vardict({})
@@ -28,11 +28,11 @@ class UsersTestCase(PullTestCase):
         with os.fdopen(blob.take(), 'rb') as file:
             return file.read()
 
-    def export(self, reference, who):
+    def export(self, *references, who, **options):
         """Returns: the names of the files in an archive with everything that who may put there."""
         with tempfile.TemporaryFile() as file:
-            path = str(self.images('Export', 'asha{sv}', [reference], dbus.types.UnixFd(file),
-                                   vardict({'IncludeForeign': True}), who=who))
+            path = str(self.images('Export', 'asha{sv}', references, dbus.types.UnixFd(file),
+                                   vardict({'IncludeForeign': True, **options}), who=who))
             description = self.end(path)
             if description['State'] != 'done':
                 return [str(description['ErrorMessage'])]
@@ -174,7 +174,7 @@ class Private(UsersTestCase):
             self.read(self.secret.digest, self.bob)
         if reference:
             hexadecimal = self.secret.digest.partition(':')[2]
-            self.assertFalse([name for name in self.export(reference, self.bob)
+            self.assertFalse([name for name in self.export(reference, who=self.bob)
                               if name.endswith(hexadecimal)])
         self.assertEqual(self.read(self.secret.digest, self.alice), self.secret.data)
 
@@ -235,6 +235,70 @@ class Private(UsersTestCase):
                    Credentials=credentials(**{self.front.host: own}))
         self.assertKept()
 
+    def publish(self):
+        """Alice has something that polkit lets Bob read. Returns: its reference."""
+        reference = Image([Layer(400, 'public')]).push(self.front, 'alice/public', 'latest',
+                                                       account='alice')
+        self.pull(reference, who=self.alice,
+                  Credentials=credentials(**{self.front.host: auth_entry('alice', 'secret')}))
+        self.authority.answer(pull='yes', read_image='yes')
+        return reference
+
+    def assertPublicOnly(self, reference, names):
+        """What was asked for, and what came of it."""
+        self.authority.answer(pull='yes')
+        asked = {check.details['reference'] for check in self.authority.checks()
+                 if check.action == 'read-image'}
+        self.assertEqual(asked, {reference})
+        self.assertFalse([name for name in names if name in self.paths()], names)
+
+    def paths(self):
+        return [blob.path for blob in self.image.blobs().values()]
+
+    def test_as_a_foreign_layer_beside_what_he_may_read(self):
+        reference = self.serve_lie(Image([self.base, self.foreign()]))
+        self.pull(reference, who=self.bob, ForeignLayers='skip')
+        public = self.publish()
+        for both in ((public, reference), (reference, public)):
+            [message] = self.export(*both, who=self.bob)
+            self.assertIn('not for you', message)
+            self.assertPublicOnly(public, [])
+            self.authority.answer(pull='yes', read_image='yes')
+            names = self.export(*both, who=self.bob, IncludeForeign=False)
+            self.assertIn(self.base.path, names)
+            self.assertPublicOnly(public, names)
+            self.authority.answer(pull='yes', read_image='yes')
+
+    def test_as_what_his_name_means_meanwhile(self):
+        reference = self.serve_lie(Image([self.base]))
+        self.pull(reference, who=self.bob)
+        public = self.publish()
+        self.authority.hang('read-image')
+        with tempfile.TemporaryFile() as file:
+            pending = self.bob.begin(ROOT_PATH, IF_IMAGES, 'Export', 'asha{sv}',
+                                     [reference, public], dbus.types.UnixFd(file), EMPTY)
+            self.authority.wait_checks(1)
+            self.images('Tag', 'ssa{sv}', self.image.digest, reference, EMPTY)
+            self.authority.release()
+            description = self.end(str(pending.result()))
+        self.assertEqual((description['State'], description['ErrorName']), ('failed', DENIED))
+        self.assertIn('somebody else', description['ErrorMessage'])
+
+    def test_as_what_others_attached_to_what_he_may_read(self):
+        public = self.publish()
+        subject = Image([Layer(400, 'public')])
+        note = Image([Layer(5000, 'note')], artifact_type='application/x.note', subject=subject)
+        note.push(self.front, 'alice/public', note.digest, account='alice')
+        images.referrers([note]).push(self.front, 'alice/public', subject.digest.replace(':', '-'),
+                                      account='alice')
+        subject.push(self.front, 'alice/public', 'roots', account='alice')
+        own = {'Credentials': credentials(**{self.front.host: auth_entry('alice', 'secret')})}
+        self.pull(public.replace(':latest', ':roots'), Referrers=True, **own)
+        self.assertNotIn(note.path, self.export(public, who=self.bob, Referrers=True))
+        self.pull(public, who=self.alice, Referrers=True,
+                  Credentials=credentials(**{self.front.host: auth_entry('alice', 'secret')}))
+        self.assertIn(note.path, self.export(public, who=self.bob, Referrers=True))
+
 
 class Foreign(UsersTestCase):
     """Who has shown that a foreign layer is for him has it as he has other layers."""
@@ -256,14 +320,14 @@ class Foreign(UsersTestCase):
                 self.read(self.layer.digest, who)
             self.pull(self.reference, who=who)
             self.assertEqual(self.read(self.layer.digest, who), self.layer.data)
-            self.assertIn(name, self.export(self.reference, who))
+            self.assertIn(name, self.export(self.reference, who=who))
 
     def test_left_out_then_wanted(self):
         self.pull(self.reference, who=self.alice)
         self.pull(self.reference, who=self.bob, ForeignLayers='skip')
         with self.assertError(DENIED):
             self.read(self.layer.digest, self.bob)
-        self.assertNotIn(self.layer.path, self.export(self.reference, self.bob))
+        self.assertNotIn(self.layer.path, self.export(self.reference, who=self.bob))
         self.pull(self.reference, who=self.bob)
         self.assertEqual(self.read(self.layer.digest, self.bob), self.layer.data)
 
