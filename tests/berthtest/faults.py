@@ -282,6 +282,14 @@ class Delay(Fault):
         exchange.pause(self._seconds)
 
 
+class Hold(Fault):
+    """The request waits here until the rule is released or removed."""
+
+    def before(self, exchange):
+        exchange.strike()
+        wait_or_gone(exchange.request.stream.socket, exchange.rule.released)
+
+
 def _error(status, headers=(), code=None, message='the test wants it so'):
     body = json.dumps({'errors': [{'code': code or _CODES.get(status, 'UNKNOWN'),
                                    'message': message}]}).encode()

@@ -389,6 +389,22 @@ class Instance(Calls):
                   encoding='utf-8') as file:
             return file.read().split()
 
+    def processes(self):
+        """Yields the PIDs of the service and of all below it."""
+        waiting = [self.daemon.pid]
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                for path in glob.glob(f'/proc/{pid}/task/*/children'):
+                    with open(path, encoding='ascii') as file:
+                        waiting += map(int, file.read().split())
+
+    def workers(self):
+        """Returns: the PIDs of the processes that the launcher has started."""
+        children = {self.daemon.pid, *map(int, self.children())}
+        return [pid for pid in self.processes() if pid not in children]
+
     @property
     def pin(self):
         """Where the vault is pinned."""

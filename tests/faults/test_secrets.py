@@ -3,7 +3,6 @@
 
 import base64
 import contextlib
-import glob
 import json
 import os
 import subprocess
@@ -46,21 +45,10 @@ class SecretsTestCase(PullTestCase):
         for secret in self.secrets:
             self.assertNotIn(secret.encode(), data, f'{where} tells {secret}')
 
-    def processes(self):
-        """Yields the PIDs of the service and all below it."""
-        waiting = [self.instance.daemon.pid]
-        while waiting:
-            pid = waiting.pop()
-            yield pid
-            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-                for path in glob.glob(f'/proc/{pid}/task/*/children'):
-                    with open(path, encoding='ascii') as file:
-                        waiting += map(int, file.read().split())
-
     def look(self, path=None):
         """Everywhere that anybody but root and the worker's user could read."""
         count = 0
-        for pid in self.processes():
+        for pid in self.instance.processes():
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                 for name in ('cmdline', 'environ', 'comm', 'status'):
                     with open(f'/proc/{pid}/{name}', 'rb') as file:
@@ -90,7 +78,9 @@ class SecretsTestCase(PullTestCase):
 
     def watched(self, reference, stalled, name=None, **options):
         """Pulls, and looks while it stalls, and at the end. stalled: a Rule; name: of its error."""
-        path = self.begin(reference, **options)
+        return self.watch(self.begin(reference, **options), stalled, name)
+
+    def watch(self, path, stalled, name=None):
         stalled.wait()
         self.assertGreater(self.look(path), 2, 'no worker was looked at')
         stalled.remove()
@@ -101,7 +91,9 @@ class SecretsTestCase(PullTestCase):
         return description
 
 
-class Registries(SecretsTestCase):
+class RegistryTestCase(SecretsTestCase):
+    """A registry that wants a token from another server, both behind proxies."""
+
     def setUp(self):
         super().setUp()
         self.token_server = self.serve(TokenServer(users={'alice': PASSWORD}))
@@ -131,6 +123,8 @@ class Registries(SecretsTestCase):
         self.assertTrue([record for record in self.front.records
                          if 'Authorization' in record.headers])
 
+
+class Reading(RegistryTestCase):
     def test_of_the_caller(self):
         self.watched(self.reference, self.stall(),
                      Credentials=credentials(**{self.front.host: auth_entry('alice', PASSWORD)}))
@@ -189,6 +183,54 @@ class Registries(SecretsTestCase):
                 transfer = self.begin(self.reference)
                 self.assertEqual(self.end(transfer)['State'], 'failed')
                 self.look(transfer)
+
+
+class Writing(RegistryTestCase):
+    """Push and copy: the registry's answer to an upload is waited for while everything is looked at."""
+
+    def setUp(self):
+        super().setUp()
+        self.pull(self.reference, Credentials=self.alices())
+        self.to = f'{self.front.host}/other/app:1'
+
+    def alices(self):
+        return credentials(**{self.front.host: auth_entry('alice', PASSWORD)})
+
+    def put(self, method, **options):
+        return str(self.images(method, 'ssa{sv}', self.reference, self.to,
+                               vardict({'Credentials': self.alices(), **options})))
+
+    def hold(self):
+        return self.front.fault(faults.Hold(), method='POST|PUT', path='/other/app/',
+                                where=has('Authorization'))
+
+    def test_push(self):
+        self.watch(self.put('Push'), self.hold())
+        self.shown()
+        self.look()
+
+    def test_copy(self):
+        self.watch(self.put('Copy', SourceCredentials=self.alices()), self.hold())
+        self.shown()
+        self.look()
+
+    def test_failures(self):
+        """Each error is told, with none of it."""
+        self.configure(f'[registry {self.front.host}]\nRetries=0\n')
+        for fault in (faults.Status(401), faults.Status(403), faults.Status(500),
+                      faults.Redirect(f'http://127.0.0.1:1/x?sig={SIGNATURE}', exact=True),
+                      faults.Redirect(f'http://alice:{PROXY_PASSWORD}@127.0.0.1/', exact=True),
+                      faults.Status(202, headers={'Location': f'ftp://127.0.0.1/?{SIGNATURE}'}),
+                      faults.Status(202, headers={'Location': f'http://127.0.0.1:1/?{SIGNATURE}'})):
+            for method in ('Push', 'Copy'):
+                with self.subTest(fault=type(fault).__name__, of=vars(fault), method=method):
+                    rule = self.front.fault(fault, method='POST', path='/other/app/', times=None,
+                                            where=has('Authorization'))
+                    path = self.put(method)
+                    self.assertEqual(self.end(path)['State'], 'failed')
+                    self.look(path)
+                    self.assertGreater(rule.hits, 0)
+                    rule.remove()
 
 
 class Others(SecretsTestCase):
@@ -277,7 +319,7 @@ class Memory(SecretsTestCase):
             **{front.host: auth_entry('alice', PASSWORD)}))
         stall.wait()
         uid = os.stat(self.store).st_uid
-        (worker,) = [pid for pid in self.processes() if self.runs_as(pid, uid)]
+        (worker,) = [pid for pid in self.instance.processes() if self.runs_as(pid, uid)]
         for name in ('mem', 'environ', 'maps', 'fd/0', 'fd/1'):
             done = subprocess.run(['setpriv', f'--reuid={uid}', f'--regid={uid}', '--clear-groups',
                                    'head', '-c1', f'/proc/{worker}/{name}'], capture_output=True,

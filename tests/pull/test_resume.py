@@ -184,16 +184,8 @@ class Between(ResumeTestCase):
         self.assertEqual(self.references(), [])
         self.assertTidy(killed=True)
 
-    def workers(self):
-        """Returns: the PIDs of the processes that the service's launcher has started."""
-        found = []
-        for child in self.instance.children():
-            with open(f'/proc/{child}/task/{child}/children', encoding='ascii') as file:
-                found += [int(pid) for pid in file.read().split()]
-        return found
-
     def kill_worker(self, path):
-        (worker,) = self.workers()
+        (worker,) = self.instance.workers()
         os.kill(worker, signal.SIGKILL)
         description = self.end(path)
         self.assertEqual(description['State'], 'failed')
