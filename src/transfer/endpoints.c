@@ -47,7 +47,8 @@ static void wipe(gpointer data)
 {
     GByteArray *bytes = data;
 
-    explicit_bzero(bytes->data, bytes->len);
+    if (bytes->len > 0)
+        explicit_bzero(bytes->data, bytes->len);
     g_byte_array_unref(bytes);
 }
 
