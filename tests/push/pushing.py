@@ -3,8 +3,12 @@
 from, and one that they go to, behind a proxy that counts and breaks.
 """
 
+import glob
+import json
+import os
+
 from berthtest import (FaultProxy, IF_IMAGES, IF_TRANSFER, Index, InstanceTestCase, MemoryRegistry,
-                       ROOT_PATH, Registry, UrlServer, vardict)
+                       NONDISTRIBUTABLE, ROOT_PATH, Registry, UrlServer, vardict)
 
 OVER = ('done', 'failed', 'cancelled')
 ERROR = 'org.berthd.Berth1.Error.'
@@ -27,6 +31,8 @@ class PushTestCase(InstanceTestCase):
         self.proxy = self.serve(FaultProxy(self.registry))
         self.web = self.serve(UrlServer())
         self.instance = self.new_instance(registries=DEFAULTS)
+        if isinstance(self.registry, Registry):
+            self.addCleanup(self.assertWhole, self.registry)
 
     def new_registry(self):
         return Registry(**self.registry_options)
@@ -117,6 +123,22 @@ class PushTestCase(InstanceTestCase):
             else:
                 self.assertTrue(client.get_blob(repository, digest) == b''.join(blob.chunks()),
                                 f'other bytes of {digest}')
+
+    def assertWhole(self, registry):
+        """Whatever became of the pushes: what a manifest there names is there, or may be left out."""
+        root = os.path.join(registry.storage, 'docker/registry/v2/repositories')
+        for path in glob.glob(f'{root}/**/_manifests/revisions/sha256', recursive=True):
+            repository = os.path.relpath(path, root).split('/_manifests/')[0]
+            manifests = {f'sha256:{name}' for name in os.listdir(path)}
+            here = manifests | set(registry.repository_blobs(repository))
+            for digest in manifests:
+                with open(registry.blob_path(digest), encoding='utf-8') as file:
+                    document = json.load(file)
+                rows = [*document.get('manifests', ()), *document.get('layers', ())]
+                rows += [document['config']] if 'config' in document else []
+                for row in rows:
+                    if row['mediaType'] not in NONDISTRIBUTABLE:
+                        self.assertIn(row['digest'], here, f'{repository} lacks it for {digest}')
 
     def assertNothing(self, repository='team/app'):
         """Neither name nor manifest nor blob."""
