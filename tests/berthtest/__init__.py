@@ -9,7 +9,7 @@ BERTH_BUILD=build/asan /usr/bin/python3 -m unittest tests/bus/test_sandboxes.py`
 What talks HTTP lies in modules of which the first paragraph says how each is used: registry.py,
 memory.py (another registry), tokens.py (a token server), proxy.py and faults.py (faults.Cut,
 faults.Status, …), urls.py (for foreign layers), forward.py (a proxy that clients are told of),
-tls.py, images.py, client.py, skopeo.py.
+tls.py, images.py, client.py, skopeo.py. containers.py has podman and docker.
 """
 
 from . import contents, faults, images, syscalls
@@ -17,6 +17,7 @@ from .calls import (BUS_NAME, Calls, DEADLINE, ERROR, IF_IMAGES, IF_MANAGER, IF_
                     IF_SANDBOX, IF_SANDBOXES, IF_TRANSFER, ROOT_PATH, take_fds, vardict)
 from .case import BerthTestCase, InstanceTestCase, UserTestCase
 from .client import RegistryClient, RegistryError
+from .containers import Docker, Podman
 from .ctl import CtlTestCase, FakeCtlTestCase
 from .curl import CurlTestCase
 from .fakeimages import Fail, FakeImages
@@ -44,11 +45,11 @@ from .user import ALICE, BOB, CAROL, Pending, Race, User, effective, gid_of_name
 
 __all__ = [
     'ALICE', 'BOB', 'BUS_NAME', 'BerthTestCase', 'Blob', 'CA', 'CAROL', 'Calls', 'CtlTestCase',
-    'CurlTestCase', 'DEADLINE', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages',
+    'CurlTestCase', 'DEADLINE', 'Docker', 'ERROR', 'Fail', 'FakeCtlTestCase', 'FakeImages',
     'FakeStoreTestCase', 'FaultProxy', 'FileLayer', 'ForwardProxy', 'IF_IMAGES', 'IF_MANAGER',
     'IF_REGISTRIES', 'IF_SANDBOX', 'IF_SANDBOXES', 'IF_TRANSFER', 'Image', 'Index', 'Instance',
     'InstanceTestCase', 'Layer', 'Machine', 'Member', 'MemberError', 'MemoryRegistry',
-    'NONDISTRIBUTABLE', 'Pending', 'Polkit', 'PullTestCase', 'ROOT_PATH', 'Race', 'Registry',
+    'NONDISTRIBUTABLE', 'Pending', 'Podman', 'Polkit', 'PullTestCase', 'ROOT_PATH', 'Race', 'Registry',
     'RegistryClient', 'RegistryError', 'SnapshotTestCase', 'Terminal', 'TokenServer', 'UrlServer',
     'User', 'UserTestCase', 'contents', 'digest', 'effective', 'faults', 'gid_of_name', 'has', 'images',
     'inside_vault', 'look_into_vault', 'memfd', 'mounts_below', 'name_of_uid',
