@@ -67,13 +67,13 @@ static bool fill(const BerthTransfer *transfer, const BerthSettings *settings, s
     const Job *pull = transfer->job;
     const BerthRegistrySettings *registry = berth_endpoints_settings(pull->from.endpoints);
     g_autofree char *reference = berth_transfer_reference(transfer);
-    int r = sd_bus_message_append(
-        job, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Referrers", "b", (int)pull->options.referrers,
-        "Reference", "s", reference, "Platform", "s",
-        berth_transfer_options_platform(&pull->options), "AllPlatforms", "b",
-        (int)pull->options.all_platforms, "ForeignLayers", "s", pull->foreign_layers,
-        "MaxDownloads", "u", settings->max_downloads_per_transfer, "MaxBandwidth", "t",
-        berth_smaller_limit(pull->options.max_bandwidth, settings->max_bandwidth));
+    int r = sd_bus_message_append(job, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "Referrers", "b",
+                                  (int)pull->options.referrers, "Reference", "s", reference,
+                                  "Platform", "s", berth_transfer_options_platform(&pull->options),
+                                  "AllPlatforms", "b", (int)pull->options.all_platforms,
+                                  "ForeignLayers", "s", pull->foreign_layers, "MaxDownloads", "u",
+                                  settings->max_downloads_per_transfer, "MaxBandwidth", "t",
+                                  transfer->bandwidth);
 
     if (r >= 0)
         r = berth_entry_strv(job, "ForeignUrlHosts", registry->foreign_url_hosts);
@@ -81,6 +81,13 @@ static bool fill(const BerthTransfer *transfer, const BerthSettings *settings, s
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                      "cannot make a job for a worker");
     return berth_side_append(&pull->from, job, "Endpoints", error);
+}
+
+static uint64_t max_bandwidth(const void *data)
+{
+    const Job *job = data;
+
+    return job->options.max_bandwidth;
 }
 
 static void clear_job(void *data)
@@ -121,7 +128,12 @@ static bool refresh(BerthTransfer *transfer, BerthDaemon *daemon, GError **error
 }
 
 static const BerthTransferKind pull_kind = {
-    .name = "pull", .fill = fill, .clear = clear_job, .is_stale = is_stale, .refresh = refresh
+    .name = "pull",
+    .fill = fill,
+    .clear = clear_job,
+    .is_stale = is_stale,
+    .refresh = refresh,
+    .max_bandwidth = max_bandwidth,
 };
 
 BerthVerdict berth_pull_act(BerthCall *call, GError **error)

@@ -158,14 +158,15 @@ static int append_platforms(sd_bus_message *message, const BerthTransferOptions 
 }
 
 /* What is the same for every job that writes to a registry. */
-static int append_writing(sd_bus_message *message, const Job *job, const BerthSettings *settings)
+static int append_writing(sd_bus_message *message, const BerthTransfer *transfer,
+                          const BerthSettings *settings)
 {
+    const Job *job = transfer->job;
     const BerthRegistrySettings *registry = berth_endpoints_settings(job->to.endpoints);
-    int r = sd_bus_message_append(
-        message, "{sv}{sv}{sv}", "AllowNondistributable", "b",
-        (int)registry->allow_nondistributable, "MaxUploads", "u",
-        settings->max_uploads_per_transfer, "MaxBandwidth", "t",
-        berth_smaller_limit(job->options.max_bandwidth, settings->max_bandwidth));
+    int r = sd_bus_message_append(message, "{sv}{sv}{sv}", "AllowNondistributable", "b",
+                                  (int)registry->allow_nondistributable, "MaxUploads", "u",
+                                  settings->max_uploads_per_transfer, "MaxBandwidth", "t",
+                                  transfer->bandwidth);
 
     return r >= 0 ? append_platforms(message, &job->options) : r;
 }
@@ -179,7 +180,7 @@ static bool fill_push(const BerthTransfer *transfer, const BerthSettings *settin
                                   "s", reference, "Authorized", "b", (int)job->authorized);
 
     if (r >= 0)
-        r = append_writing(message, job, settings);
+        r = append_writing(message, transfer, settings);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                      "cannot make a job for a worker");
@@ -200,12 +201,19 @@ static bool fill_copy(const BerthTransfer *transfer, const BerthSettings *settin
     if (r >= 0)
         r = berth_entry_strv(message, "ForeignUrlHosts", source->foreign_url_hosts);
     if (r >= 0)
-        r = append_writing(message, job, settings);
+        r = append_writing(message, transfer, settings);
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                      "cannot make a job for a worker");
     return berth_side_append(&job->from, message, "From", error) &&
            berth_side_append(&job->to, message, "To", error);
+}
+
+static uint64_t max_bandwidth(const void *data)
+{
+    const Job *job = data;
+
+    return job->options.max_bandwidth;
 }
 
 static void clear_job(void *data)
@@ -280,6 +288,7 @@ static const BerthTransferKind push_kind = { .name = "push",
                                              .clear = clear_job,
                                              .is_stale = is_stale,
                                              .refresh = refresh_to,
+                                             .max_bandwidth = max_bandwidth,
                                              .question = "push-nondistributable",
                                              .may_ask = may_redistribute };
 static const BerthTransferKind copy_kind = { .name = "copy",
@@ -287,6 +296,7 @@ static const BerthTransferKind copy_kind = { .name = "copy",
                                              .clear = clear_job,
                                              .is_stale = is_stale,
                                              .refresh = refresh_both,
+                                             .max_bandwidth = max_bandwidth,
                                              .question = "push-nondistributable",
                                              .may_ask = may_redistribute };
 

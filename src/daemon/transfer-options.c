@@ -125,8 +125,3 @@ bool berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
                            "say '%s' for %s; a caller can only narrow that",
                            options->foreign_layers, foreign_words()[allowed], authority);
 }
-
-uint64_t berth_smaller_limit(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}

@@ -52,6 +52,3 @@ const char *berth_transfer_options_platform(const BerthTransferOptions *options)
 bool berth_transfer_options_foreign_layers(const BerthTransferOptions *options,
                                            const BerthRegistrySettings *settings, const char **word,
                                            GError **error);
-
-/** berth_smaller_limit: Returns: the smaller of two limits, of which 0 is none. */
-uint64_t berth_smaller_limit(uint64_t a, uint64_t b);

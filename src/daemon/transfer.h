@@ -50,6 +50,8 @@ typedef struct {
     /* with @is_stale: puts what is in force now into the job, before the transfer starts;
      * berth_transfers_refreshed() is called later */
     bool (*refresh)(BerthTransfer *transfer, BerthDaemon *daemon, GError **error);
+    /* (nullable): bytes a second that the caller gave it at most, 0: any; it uses the network */
+    uint64_t (*max_bandwidth)(const void *job);
     /* (nullable) (static): the action that its worker may ask for, see transfer-question.h */
     const char *question;
     bool (*may_ask)(const BerthTransfer *transfer); /* with @question: this one may */
@@ -87,6 +89,7 @@ struct BerthTransfer {
     bool has_place;         /* it counts among those that run, though it can be QUEUED still */
     bool waited;            /* for its place: its job may be stale */
     bool refreshing;        /* its job is being made fresh */
+    uint64_t bandwidth;     /* bytes a second that it may use, 0: any; see bandwidth.h */
     sd_event_source *timer; /* RUNNING: the next report; afterwards: the end of the object */
     GList link;             /* in the line while QUEUED, among the finished ones afterwards */
     struct {

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "daemon/bandwidth.h"
 #include "daemon/idle.h"
 #include "daemon/result.h"
 #include "daemon/store-job.h"
@@ -40,9 +41,10 @@ struct BerthTransfers {
     GQueue line;       /* links of those that are queued, in their order */
     GQueue finished;   /* links of those that are over, oldest first */
     uint32_t last_id;
-    unsigned places;        /* of MaxTransfers= that are taken */
-    sd_event_source *next;  /* enabled when perhaps one more can run */
-    sd_event_source *later; /* while there are too many workers: looks again */
+    unsigned places;           /* of MaxTransfers= that are taken */
+    BerthBandwidth *bandwidth; /* owned: shared by those that run */
+    sd_event_source *next;     /* enabled when perhaps one more can run */
+    sd_event_source *later;    /* while there are too many workers: looks again */
 };
 
 static int on_next(sd_event_source *source, void *userdata);
@@ -55,6 +57,7 @@ BerthTransfers *berth_transfers_new(BerthDaemon *daemon, const BerthTransferEven
 
     transfers->daemon = daemon;
     transfers->events = *events;
+    transfers->bandwidth = berth_bandwidth_new(daemon, transfers);
     transfers->table = g_hash_table_new(NULL, NULL);
     r = sd_event_add_defer(daemon->event, &transfers->next, on_next, transfers);
     if (r >= 0)
@@ -84,6 +87,7 @@ void berth_transfers_free(BerthTransfers *transfers)
     g_hash_table_unref(transfers->table);
     sd_event_source_disable_unref(transfers->next);
     sd_event_source_disable_unref(transfers->later);
+    berth_bandwidth_free(transfers->bandwidth);
     g_free(transfers);
 }
 
@@ -276,6 +280,7 @@ static void finish(BerthTransfer *transfer, BerthTransferState state, const char
     g_queue_push_tail_link(&transfers->finished, &transfer->link);
     set_timer(transfer, KEEP_USEC, on_kept);
     bound_finished(transfers, transfer->owner);
+    berth_bandwidth_changed(transfers->bandwidth);
     see_who_is_next(transfers);
 }
 
@@ -334,6 +339,7 @@ static bool start_worker(BerthTransfer *transfer, GError **error)
                                        .ask = on_question,
                                        .finished = on_finished };
 
+    berth_bandwidth_join(transfer->transfers->bandwidth, transfer);
     transfer->worker =
         berth_store_job_start(transfer->transfers->daemon, &job, &events, transfer, error);
     if (!transfer->worker)
@@ -509,5 +515,6 @@ void berth_transfers_peer_gone(BerthTransfers *transfers, const char *name)
 
 void berth_transfers_settings_changed(BerthTransfers *transfers)
 {
+    berth_bandwidth_changed(transfers->bandwidth);
     see_who_is_next(transfers);
 }

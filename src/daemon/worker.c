@@ -40,7 +40,9 @@ struct BerthWorker {
     bool ready, lost;    /* it said so; it closed its end */
     sd_bus_message *job; /* until it can be sent */
     sd_bus_message *question;
-    sd_bus_slot *run;
+    sd_bus_slot *run, *limiting; /* calls that it has not answered */
+    uint64_t rate;               /* bytes a second that it shall keep to */
+    bool rate_due;               /* and has not been told */
     sd_event_source *begin, *silence, *limit, *grace, *exit;
     BerthWorkerEvents events; /* finished is set when it runs */
     void *userdata;
@@ -56,6 +58,7 @@ void berth_worker_free(BerthWorker *worker)
     sd_event_source_disable_unref(worker->grace);
     sd_event_source_disable_unref(worker->exit);
     sd_bus_slot_unref(worker->run);
+    sd_bus_slot_unref(worker->limiting);
     sd_bus_message_unref(worker->job);
     sd_bus_message_unref(worker->question);
     berth_worker_stream_free(worker->stream);
@@ -282,6 +285,36 @@ void berth_worker_answer(BerthWorker *worker, bool yes)
         berth_debug("cannot answer a worker: %s", g_strerror(-r));
 }
 
+static int on_rate_taken(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
+{
+    BerthWorker *worker = userdata;
+
+    worker->limiting = sd_bus_slot_unref(worker->limiting);
+    if (worker->rate_due)
+        berth_worker_set_bandwidth(worker, worker->rate);
+    return 1;
+}
+
+void berth_worker_set_bandwidth(BerthWorker *worker, uint64_t rate)
+{
+    BERTH_AUTO_MESSAGE *call = NULL;
+    int r;
+
+    worker->rate = rate;
+    worker->rate_due = !worker->run || worker->limiting; /* who does not read has one to take */
+    if (worker->rate_due)
+        return;
+    r = sd_bus_message_new_method_call(worker->bus, &call, NULL, BERTH_WORKER_PATH, BERTH_IF_WORKER,
+                                       "SetBandwidth");
+    if (r >= 0)
+        r = sd_bus_message_append(call, "t", rate);
+    if (r >= 0) /* an answer that comes late would be one that nobody expects */
+        r = sd_bus_call_async(worker->bus, &worker->limiting, call, on_rate_taken, worker,
+                              UINT64_MAX);
+    if (r < 0)
+        berth_debug("cannot tell a worker its bandwidth: %s", g_strerror(-r));
+}
+
 static void send_job(BerthWorker *worker)
 {
     BERTH_AUTO_MESSAGE *job = g_steal_pointer(&worker->job);
@@ -291,7 +324,8 @@ static void send_job(BerthWorker *worker)
         g_autofree char *what = g_strdup_printf("the job cannot be sent: %s", g_strerror(-r));
 
         fail(worker, what);
-    }
+    } else if (worker->rate_due)
+        berth_worker_set_bandwidth(worker, worker->rate);
 }
 
 /*

@@ -94,6 +94,13 @@ sd_bus_message *berth_worker_new_job(BerthWorker *worker, GError **error);
 bool berth_worker_run(BerthWorker *worker, sd_bus_message *job, const BerthWorkerEvents *events,
                       void *userdata, GError **error);
 
+/**
+ * berth_worker_set_bandwidth: tells a worker that uses the network what it may use from now on;
+ * what its job says is known already.
+ * @rate: bytes a second; 0: no limit
+ */
+void berth_worker_set_bandwidth(BerthWorker *worker, uint64_t rate);
+
 /** berth_worker_answer: the answer to the question under way. */
 void berth_worker_answer(BerthWorker *worker, bool yes);
 

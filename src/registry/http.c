@@ -30,6 +30,11 @@ BerthHttp *berth_http_new(sd_event *event, uint64_t max_bandwidth, unsigned max_
     return http->strangers ? g_steal_pointer(&http) : NULL;
 }
 
+void berth_http_set_bandwidth(BerthHttp *http, uint64_t max_bandwidth)
+{
+    berth_limiter_set_rate(http->limiter, max_bandwidth);
+}
+
 void berth_http_free(BerthHttp *http)
 {
     if (!http)

@@ -28,6 +28,9 @@ typedef struct BerthHttp BerthHttp;
 BerthHttp *berth_http_new(sd_event *event, uint64_t max_bandwidth, unsigned max_connections,
                           GError **error);
 
+/** berth_http_set_bandwidth: from here on, as @max_bandwidth of berth_http_new(). */
+void berth_http_set_bandwidth(BerthHttp *http, uint64_t max_bandwidth);
+
 /** berth_http_free: @http: (nullable): no client and no request may be left. */
 void berth_http_free(BerthHttp *http);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthHttp, berth_http_free)

@@ -41,8 +41,8 @@ static void fill(BerthLimiter *limiter)
 
 static void arm(BerthLimiter *limiter)
 {
-    double debt = MAX(1.0 - limiter->balance, 0);
-    uint64_t usec = (uint64_t)(debt * SECOND / (double)limiter->rate) + 1;
+    double debt = limiter->rate > 0 ? MAX(1.0 - limiter->balance, 0) : 0;
+    uint64_t usec = (uint64_t)(debt * SECOND / (double)MAX(limiter->rate, 1)) + 1;
 
     (void)sd_event_source_set_time(limiter->timer, limiter->filled + usec);
     (void)sd_event_source_set_enabled(limiter->timer, SD_EVENT_ONESHOT);
@@ -54,7 +54,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     /* One after the other: each may take all that there is. */
     fill(limiter);
-    while (limiter->balance > 0 && limiter->waiting.length > 0) {
+    while ((limiter->balance > 0 || limiter->rate == 0) && limiter->waiting.length > 0) {
         BerthLimiterWaiter *waiter = g_queue_peek_head(&limiter->waiting);
 
         berth_limiter_forget(waiter);
@@ -92,6 +92,14 @@ void berth_limiter_free(BerthLimiter *limiter)
     sd_event_source_disable_unref(limiter->timer);
     sd_event_unref(limiter->event);
     g_free(limiter);
+}
+
+void berth_limiter_set_rate(BerthLimiter *limiter, uint64_t rate)
+{
+    fill(limiter); /* time until now was at the old one */
+    limiter->rate = rate;
+    if (limiter->waiting.length > 0)
+        arm(limiter);
 }
 
 uint64_t berth_limiter_rate(const BerthLimiter *limiter)

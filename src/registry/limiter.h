@@ -26,6 +26,10 @@ BerthLimiter *berth_limiter_new(sd_event *event, uint64_t rate, GError **error);
 /** berth_limiter_free: @limiter: (nullable): nobody may wait any more. */
 void berth_limiter_free(BerthLimiter *limiter);
 
+/** berth_limiter_set_rate: from here on @rate holds, also for who waits; see berth_limiter_new().
+ */
+void berth_limiter_set_rate(BerthLimiter *limiter, uint64_t rate);
+
 /** berth_limiter_rate: Returns: bytes a second, 0: no limit. */
 uint64_t berth_limiter_rate(const BerthLimiter *limiter);
 

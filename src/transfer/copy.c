@@ -353,6 +353,13 @@ static void begin(BerthJob *job)
     copy->walk = berth_tree_walk(copy->reader, &wish, on_tree, copy);
 }
 
+static void set_bandwidth(BerthJob *job, uint64_t rate)
+{
+    const Copy *copy = job->data;
+
+    berth_http_set_bandwidth(copy->reader->http, rate);
+}
+
 const BerthKind berth_kind_copy = {
     .name = "copy",
     .class = BERTH_CLASS_NETWORK,
@@ -360,5 +367,6 @@ const BerthKind berth_kind_copy = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .set_bandwidth = set_bandwidth,
     .free = copy_free,
 };

@@ -18,8 +18,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+static BerthJob *current; /* (nullable): of this process, which has one at most */
+
 static void job_free(BerthJob *job)
 {
+    current = NULL;
     if (job->arguments)
         berth_options_clear(job->kind->keys, job->arguments);
     g_free(job->arguments);
@@ -80,6 +83,12 @@ void berth_job_end(BerthJob *job, const GError *error)
     job->error = error ? g_error_copy(error) : NULL;
     r = sd_event_add_defer(job->event, &job->end, on_end, job);
     g_assert(r >= 0); /* fails without memory only */
+}
+
+void berth_job_set_bandwidth(uint64_t rate)
+{
+    if (current && !current->end && current->kind && current->kind->set_bandwidth)
+        current->kind->set_bandwidth(current, rate);
 }
 
 static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
@@ -189,6 +198,7 @@ bool berth_job_start(sd_event *event, sd_bus_message *call, GError **error)
 {
     BerthJob *job = g_new0(BerthJob, 1);
 
+    current = job;
     job->done = -1;
     job->event = event;
     job->call = sd_bus_message_ref(call);

@@ -52,6 +52,13 @@ bool berth_job_start(sd_event *event, sd_bus_message *call, GError **error);
 void berth_job_end(BerthJob *job, const GError *error);
 
 /**
+ * berth_job_set_bandwidth: what the job of this process may use from now on, if it uses the network
+ * and is not at its end.
+ * @rate: bytes a second; 0: no limit
+ */
+void berth_job_set_bandwidth(uint64_t rate);
+
+/**
  * berth_job_finish:
  * @error: (nullable): why the job failed; its message goes to the user as it is
  *

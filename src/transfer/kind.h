@@ -39,6 +39,12 @@ struct BerthKind {
     /** begin: starts a job that lives on the event loop; it ends with berth_job_end(). */
     void (*begin)(BerthJob *job);
 
+    /**
+     * set_bandwidth: (nullable): the job may use @rate bytes a second from now on, 0: any. Comes
+     * after begin and before berth_job_end().
+     */
+    void (*set_bandwidth)(BerthJob *job, uint64_t rate);
+
     /** free: (nullable): frees the job's data, in berth_job_end(). */
     void (*free)(void *data);
 };

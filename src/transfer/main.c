@@ -32,9 +32,21 @@ static int on_run(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
     return sd_bus_error_set(ret_error, berth_error_dbus_name(error->code), error->message);
 }
 
+static int on_set_bandwidth(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+    uint64_t rate;
+    int r = sd_bus_message_read(call, "t", &rate);
+
+    if (r < 0)
+        return r;
+    berth_job_set_bandwidth(rate);
+    return sd_bus_reply_method_return(call, NULL);
+}
+
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("Run", "sa{sv}", "a{sv}", on_run, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("SetBandwidth", "t", "", on_set_bandwidth, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 

@@ -272,6 +272,13 @@ static void begin(BerthJob *job)
     pull->walk = berth_tree_walk(pull->reader, &wish, on_tree, pull);
 }
 
+static void set_bandwidth(BerthJob *job, uint64_t rate)
+{
+    const Pull *pull = job->data;
+
+    berth_http_set_bandwidth(pull->reader->http, rate);
+}
+
 const BerthKind berth_kind_pull = {
     .name = "pull",
     .class = BERTH_CLASS_NETWORK,
@@ -279,5 +286,6 @@ const BerthKind berth_kind_pull = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .set_bandwidth = set_bandwidth,
     .free = pull_free,
 };

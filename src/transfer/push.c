@@ -394,6 +394,13 @@ static void begin(BerthJob *job)
         berth_job_end(push->job, error);
 }
 
+static void set_bandwidth(BerthJob *job, uint64_t rate)
+{
+    const Push *push = job->data;
+
+    berth_http_set_bandwidth(push->http, rate);
+}
+
 const BerthKind berth_kind_push = {
     .name = "push",
     .class = BERTH_CLASS_NETWORK,
@@ -401,5 +408,6 @@ const BerthKind berth_kind_push = {
     .size = sizeof(Arguments),
     .prepare = berth_network_prepare,
     .begin = begin,
+    .set_bandwidth = set_bandwidth,
     .free = push_free,
 };

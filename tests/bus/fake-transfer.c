@@ -10,7 +10,7 @@
  *                the transfer is done at once
  *   query-KIND   a line as in such a FIFO, which a query does instead
  *   extra        when it is there, each image has a key too many
- *   log          what each worker was asked, a line each, and what it was answered
+ *   log          what each worker was asked, a line each, what it was answered, and bandwidths
  *
  * Commands: progress DONE TOTAL [INDEX DIGEST STATE DONE TOTAL SOURCE]…; done DIGEST; error NAME
  * TEXT; result TEXT (a result without sense); flood COUNT; strange (a signal that nobody expects);
@@ -419,9 +419,24 @@ static int on_run(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
     return 1;
 }
 
+static int on_set_bandwidth(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+    Fake *fake = userdata;
+    g_autofree char *reference = g_strdup(text_of(fake, "Reference"));
+    uint64_t rate;
+
+    check(sd_bus_message_read(call, "t", &rate));
+    g_hash_table_remove_all(fake->texts);
+    g_hash_table_insert(fake->texts, g_strdup("Reference"), g_steal_pointer(&reference));
+    g_hash_table_insert(fake->texts, g_strdup("Rate"), g_strdup_printf("%" PRIu64, rate));
+    log_job(fake, "bandwidth");
+    return sd_bus_reply_method_return(call, NULL);
+}
+
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("Run", "sa{sv}", "a{sv}", on_run, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("SetBandwidth", "t", "", on_set_bandwidth, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 

@@ -345,6 +345,41 @@ class Queue(FakeStoreTestCase):
         self.instance.manager('Reload')
         self.wait_state(paths[3], 'running')
 
+    def test_they_share_the_bandwidth(self):
+        """Who runs is told when others come, go, and when the settings change; others are not."""
+        self.instance.write_settings('berth.conf', '[Transfers]\nMaxBandwidth=1000\n')
+        self.instance.manager('Reload')
+        reference = 'docker.io/library/{}:latest'.format
+
+        def told():
+            """Returns: [(name, rate)] since the last time, those of one round in no order."""
+            rows = [(row['Reference'].split('/')[2].split(':')[0], int(row['Rate']))
+                    for _, row in self.asked('bandwidth')]
+            return sorted(rows)
+
+        def begin(name, rate, **options):
+            script = self.script(reference(name))
+            path = self.pull(name, **options)
+            [job] = self.eventually(lambda: [job for _, job in self.asked('pull')
+                                             if job['Reference'] == reference(name)])
+            self.assertEqual(job['MaxBandwidth'], str(rate))
+            self.wait_state(path, 'running')
+            return path, script
+
+        a, script = begin('a', 1000)
+        b, _ = begin('b', 500)
+        self.eventually(lambda: told() == [('a', 500)])
+        begin('c', 100, MaxBandwidth=100)
+        self.eventually(lambda: told() == [('a', 450), ('a', 500), ('b', 450)])
+        self.forget_log()
+        script.say('done ' + A)
+        self.wait_state(a, 'done')
+        self.eventually(lambda: told() == [('b', 900)])
+        self.instance.write_settings('berth.conf', '')
+        self.instance.manager('Reload')
+        self.eventually(lambda: told() == [('b', 0), ('b', 900)])
+        self.transfer(b, 'Cancel')
+
     def test_too_many_in_line(self):
         alice = self.user(ALICE)
         self.begin('hold1', alice)

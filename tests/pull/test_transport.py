@@ -415,6 +415,29 @@ class Pace(TransportTestCase):
                 self.assertGreater(time.monotonic() - begin, 1.2)
                 self.forget()
 
+    def limit(self, text):
+        self.instance.write_settings('berth.conf', f'[Transfers]\nMaxBandwidth={text}\n')
+        self.instance.manager('Reload')
+
+    def test_bandwidth_is_shared(self):
+        server = self.registry()
+        references = [Image([Layer(300000, n) for n in range(2 * i, 2 * i + 2)]).push(
+            server, f'team/app{i}', 'latest') for i in range(3)]
+        self.limit('600k')
+        begin = time.monotonic()
+        for path in [self.begin(reference) for reference in references]:
+            self.ended(path)
+        self.assertGreater(time.monotonic() - begin, 2)  # each for itself: 1
+
+    def test_the_limit_goes_away(self):
+        """Also for what waits because of it, which would be for minutes."""
+        reference = Image([Layer(400000)]).push(self.registry(), 'team/app', 'latest')
+        self.limit('1k')
+        path = self.begin(reference)
+        self.eventually(lambda: self.property(path, 'BytesDone') > 0)
+        self.limit('0')
+        self.ended(path)
+
     def test_connections(self):
         """No more at once than the settings allow."""
         front = self.proxy(self.registry())
