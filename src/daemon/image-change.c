@@ -84,6 +84,15 @@ static bool append(sd_bus_message *job, const char *key, const char *text, GErro
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a job for a worker");
 }
 
+/* Of an image whose documents are damaged it is known all the same whose it is. */
+static bool append_brief(sd_bus_message *job, GError **error)
+{
+    int r = sd_bus_message_append(job, "{sv}", "Brief", "b", 1);
+
+    return r >= 0 ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a job for a worker");
+}
+
 static bool fill_inspect(sd_bus_message *job, void *userdata, GError **error)
 {
     const BerthAsked *asked = userdata;
@@ -91,7 +100,7 @@ static bool fill_inspect(sd_bus_message *job, void *userdata, GError **error)
     const BerthImageName *name =
         asked == &arguments->in_the_way ? &arguments->reference : &arguments->image;
 
-    return append(job, "Image", name->text, error);
+    return append(job, "Image", name->text, error) && append_brief(job, error);
 }
 
 static bool fill_change(sd_bus_message *job, void *userdata, GError **error)

@@ -132,6 +132,24 @@ GBytes *berth_store_read_blob(BerthStore *store, const BerthDigest *digest, size
     return g_steal_pointer(&bytes);
 }
 
+GBytes *berth_store_read_damaged(BerthStore *store, const BerthDigest *digest, size_t max)
+{
+    BERTH_AUTO_FD fd = berth_store_open_blob(store, digest, NULL);
+    g_autofree char *data = fd < 0 ? NULL : g_malloc(max);
+    size_t length = 0;
+
+    while (fd >= 0 && length < max) {
+        ssize_t n = read(fd, data + length, max - length);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        length += (size_t)n;
+    }
+    return fd < 0 ? NULL : g_bytes_new_take(g_steal_pointer(&data), length);
+}
+
 bool berth_store_put_blob(BerthStore *store, const BerthDigest *digest, GBytes *bytes,
                           GError **error)
 {

@@ -40,7 +40,8 @@ static bool is_line(const char *p, const char *feed, bool last)
     static const char named[] = "{\"annotations\":{\"" BERTH_ANNOTATION_NAME "\":";
     size_t length = (size_t)(feed - p);
 
-    if (length < 3 || p[0] != '{' || (last ? feed[-1] != '}' : memcmp(feed - 2, "},", 2) != 0))
+    if (length < (last ? 2 : 3) || p[0] != '{' ||
+        (last ? feed[-1] != '}' : memcmp(feed - 2, "},", 2) != 0))
         return false;
     return (length > sizeof(named) && memcmp(p, named, sizeof(named) - 1) == 0) ||
            !memmem(p, length, BERTH_ANNOTATION_NAME, strlen(BERTH_ANNOTATION_NAME));

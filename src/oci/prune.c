@@ -3,14 +3,16 @@
  * Removing what nobody needs: mark and sweep, beside running transfers. Marking takes long and
  * happens first, without a lock. Then nobody can lease or name anything while what came meanwhile
  * is marked and what is unmarked is moved out of blobs/, which takes milliseconds; deleting it,
- * which takes long again, comes after that. When a manifest cannot be read, nobody knows what it
- * needs, so nothing is removed before an administrator has seen to it.
+ * which takes long again, comes after that. What it cannot read just now may need anything, so
+ * nothing is removed then. A manifest that is damaged is of no use to anybody: it keeps itself and
+ * what it still seems to name, and is told of, so that nobody's image can stop every prune.
  */
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "oci/descriptor.h"
 #include "oci/index-file.h"
 #include "oci/reach.h"
@@ -32,6 +34,7 @@ typedef struct {
     GHashTable *blobs; /* digests, as texts, to their Mark */
     uint64_t bytes;
     unsigned count;
+    bool quiet; /* what is damaged was told already */
 } Sweep;
 
 typedef bool (*EntryFunc)(Sweep *sweep, int directory, const char *name, GError **error);
@@ -97,33 +100,85 @@ static bool mark(const BerthDigest *digest, int64_t size, bool deep, void *userd
     return deep;
 }
 
-static bool mark_entry(Sweep *sweep, const json_t *entry, GError **error)
+/* @entry: that of the image @digest */
+static bool mark_all(Sweep *sweep, const json_t *entry, const BerthDigest *digest,
+                     const char *media_type, int64_t size, GError **error)
 {
+    const json_t *annotations = json_object_get(entry, "annotations");
+    const char *name = json_string_value(json_object_get(annotations, BERTH_ANNOTATION_NAME));
+    g_autofree char *quoted = berth_quote(name ?: digest->text);
     g_autoptr(GError) failure = NULL;
-    g_autoptr(BerthDescriptor) descriptor = berth_descriptor_from_json(entry, &failure);
-    GHashTableIter iter;
-    gpointer value;
 
-    if (!descriptor)
+    if (berth_store_reach(sweep->store, digest, media_type, size, BERTH_REACH_ALL, mark, sweep,
+                          &failure))
+        return true;
+    g_prefix_error(&failure, "image '%s': ", quoted);
+    if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_STORE_CORRUPT)) {
+        if (!sweep->quiet)
+            berth_warning("%s", failure->message);
+        return true;
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return false;
+}
+
+/* Such as the index that the image was chosen from. */
+static void mark_annotations(Sweep *sweep, json_t *annotations)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(annotations, key, value)
+    {
+        const char *text = json_string_value(value);
+        BerthDigest digest;
+
+        if (text && strchr(text, ':') && berth_digest_parse(text, &digest, NULL))
+            (void)mark(&digest, -1, false, sweep);
+    }
+}
+
+/* Whether @text names a blob in a way that others may know. */
+static bool is_foreign_digest(const char *text)
+{
+    for (int a = 0; a < _BERTH_DIGEST_MAX; a++) {
+        g_autofree char *prefix = g_strconcat(berth_digest_algorithm_to_string(a), ":", NULL);
+
+        if (g_str_has_prefix(text, prefix))
+            return false;
+    }
+    return strchr(text, ':');
+}
+
+/* An entry that makes no sense here. */
+static bool mark_odd_entry(Sweep *sweep, const json_t *entry, const char *why, GError **error)
+{
+    const char *text = json_string_value(json_object_get(entry, "digest"));
+    BerthDigest digest;
+
+    if (text && berth_digest_parse(text, &digest, NULL))
+        return mark_all(sweep, entry, &digest, "", -1, error);
+    if (text && is_foreign_digest(text))
         return berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
                                BERTH_STORE_INDEX
                                " of the store has an entry whose blobs cannot be found, so nothing "
                                "is removed: %s; mend it, or remove it with the tool that made it",
-                               failure->message);
-    if (descriptor->annotations) { /* such as the index that the image was chosen from */
-        g_hash_table_iter_init(&iter, descriptor->annotations);
-        while (g_hash_table_iter_next(&iter, NULL, &value)) {
-            BerthDigest digest;
+                               why);
+    if (!sweep->quiet)
+        berth_warning(BERTH_STORE_INDEX " of the store has an entry that means no image: %s", why);
+    return true;
+}
 
-            if (strchr(value, ':') && berth_digest_parse(value, &digest, NULL))
-                (void)mark(&digest, -1, false, sweep);
-        }
-    }
-    if (berth_store_reach(sweep->store, &descriptor->digest, descriptor->media_type,
-                          descriptor->size, BERTH_REACH_ALL, mark, sweep, error))
-        return true;
-    g_prefix_error(error, "image %s: ", descriptor->digest.text);
-    return false;
+static bool mark_entry(Sweep *sweep, const json_t *entry, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(BerthDescriptor) descriptor = berth_descriptor_from_json(entry, &failure);
+
+    mark_annotations(sweep, json_object_get(entry, "annotations"));
+    if (!descriptor)
+        return mark_odd_entry(sweep, entry, failure->message, error);
+    return mark_all(sweep, entry, &descriptor->digest, descriptor->media_type, descriptor->size,
+                    error);
 }
 
 static bool mark_entries(Sweep *sweep, const BerthIndexFile *file, bool *odd, GError **error)
@@ -230,6 +285,7 @@ static bool sweep_blobs(Sweep *sweep, GError **error)
         sweep_lock < 0 ? -1
                        : berth_store_lock(sweep->store, BERTH_STORE_LOCK_INDEX, LOCK_EX, error);
 
+    sweep->quiet = true;
     if (index_lock < 0 || !mark_images(sweep, error) ||
         !each_file(sweep, sweep->store->ingest, mark_lease, error))
         return false;
@@ -286,7 +342,7 @@ void berth_store_discard(BerthStore *store, const GArray *digests)
 {
     g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GError) error = NULL;
-    Sweep sweep = { .store = store, .blobs = table };
+    Sweep sweep = { .store = store, .blobs = table, .quiet = true };
 
     for (guint i = 0; i < digests->len; i++)
         g_hash_table_insert(table, g_strdup(g_array_index(digests, BerthDigest, i).text),

@@ -2,8 +2,9 @@
 /*
  * Which blobs an image needs: a walk from its manifest or index over what they name. Prune relies
  * on it to find too much rather than too little, the rules of reuse on the opposite. It reads
- * manifests from the store only, verified, within the limits of documents, and never follows deeper
- * than real images nest.
+ * manifests from the store only, verified, within the limits of documents. However deep somebody
+ * nests them, it needs no stack for that, and looks into each once. One that is damaged can be used
+ * by nobody and keeps nobody from going on; one that cannot be read just now may need anything.
  */
 
 #include "oci/reach.h"
@@ -17,20 +18,63 @@
 #include <string.h>
 
 #define USERS_MAX 262144 /* blobs that one user is known to have access to */
-#define DEPTH_MAX 8      /* an index of indexes of images, and what those were attached to */
+#define DEPTH_MAX 8      /* an index of indexes of images: more a pull refuses */
+
+/* A document that is to be looked into. */
+typedef struct {
+    BerthDigest digest;
+    char *media_type;
+    unsigned depth;
+} Step;
 
 typedef struct {
     BerthStore *store;
     BerthReach how;
     BerthReachFunc func;
     void *userdata;
+    GQueue steps; /* (element-type Step): each blob once, since @func says so */
 } Walk;
 
-static bool walk(const Walk *w, const BerthDigest *digest, const char *media_type, int64_t size,
-                 unsigned depth, GError **error);
+static void step_free(void *data)
+{
+    Step *step = data;
+
+    g_free(step->media_type);
+    g_free(step);
+}
+
+static bool is_document(const char *media_type)
+{
+    BerthMediaKind kind = berth_media_type_kind(berth_media_type_from_string(media_type));
+
+    return kind == BERTH_MEDIA_KIND_MANIFEST || kind == BERTH_MEDIA_KIND_INDEX;
+}
+
+/* @media_type: of a document, if it is to be looked into; what nobody knows could be one */
+static void tell(Walk *w, const BerthDigest *digest, const char *media_type, int64_t size,
+                 unsigned depth)
+{
+    BerthMediaKind kind = berth_media_type_kind(berth_media_type_from_string(media_type));
+    bool deep =
+        is_document(media_type) || (kind == BERTH_MEDIA_KIND_OTHER && w->how == BERTH_REACH_ALL);
+    Step *step;
+
+    if (!w->func(digest, size, deep, w->userdata) || !deep ||
+        (depth > DEPTH_MAX && w->how != BERTH_REACH_ALL))
+        return;
+    step = g_new(Step, 1);
+    *step = (Step){ *digest, g_strdup(media_type), depth };
+    g_queue_push_tail(&w->steps, step);
+}
+
+/* A config or a layer. */
+static void tell_part(const Walk *w, const BerthDescriptor *part)
+{
+    (void)w->func(&part->digest, part->size, false, w->userdata);
+}
 
 /* Tells whatever looks like a digest in a document that is not understood. */
-static void tell_guesses(const Walk *w, GBytes *raw)
+static void tell_guesses(Walk *w, const Step *step, GBytes *raw)
 {
     gsize length;
     const char *text = g_bytes_get_data(raw, &length);
@@ -50,82 +94,80 @@ static void tell_guesses(const Walk *w, GBytes *raw)
             memcpy(word, p, all);
             word[all] = '\0';
             if (berth_digest_parse(word, &digest, NULL))
-                (void)w->func(&digest, -1, false, w->userdata);
+                tell(w, &digest, "", -1, step->depth + 1);
         }
     }
 }
 
-static void tell_parts(const Walk *w, const BerthManifest *manifest)
+static void tell_manifest(const Walk *w, const BerthManifest *manifest)
 {
-    (void)w->func(&manifest->config->digest, manifest->config->size, false, w->userdata);
+    tell_part(w, manifest->config);
     for (guint i = 0; i < manifest->layers->len; i++) {
         const BerthDescriptor *layer = manifest->layers->pdata[i];
 
         if (w->how != BERTH_REACH_PROVEN || !berth_media_type_is_nondistributable(layer->type))
-            (void)w->func(&layer->digest, layer->size, false, w->userdata);
+            tell_part(w, layer);
     }
 }
 
-static bool walk_index(const Walk *w, const BerthIndex *index, unsigned depth, GError **error)
+static void tell_index(Walk *w, const BerthIndex *index, unsigned depth)
 {
     for (guint i = 0; i < index->manifests->len; i++) {
         const BerthDescriptor *entry = index->manifests->pdata[i];
-        BerthMediaKind kind = berth_media_type_kind(entry->type);
 
-        if (w->how == BERTH_REACH_PROVEN && kind != BERTH_MEDIA_KIND_MANIFEST &&
-            kind != BERTH_MEDIA_KIND_INDEX)
-            continue;
-        if (!walk(w, &entry->digest, entry->media_type, entry->size, depth + 1, error))
-            return false;
+        if (w->how != BERTH_REACH_PROVEN || is_document(entry->media_type))
+            tell(w, &entry->digest, entry->media_type, entry->size, depth + 1);
     }
-    return true;
 }
 
-static bool walk_document(const Walk *w, const BerthDocument *document, unsigned depth,
-                          GError **error)
+static void tell_document(Walk *w, const BerthDocument *document, unsigned depth)
 {
     const BerthDescriptor *subject =
         document->manifest ? document->manifest->subject : document->index->subject;
 
-    if (w->how == BERTH_REACH_ALL && subject &&
-        !walk(w, &subject->digest, subject->media_type, subject->size, depth + 1, error))
-        return false;
-    if (!document->manifest)
-        return walk_index(w, document->index, depth, error);
-    tell_parts(w, document->manifest);
-    return true;
+    if (w->how == BERTH_REACH_ALL && subject)
+        tell(w, &subject->digest, subject->media_type, subject->size, depth + 1);
+    if (document->manifest)
+        tell_manifest(w, document->manifest);
+    else
+        tell_index(w, document->index, depth);
 }
 
-static bool walk(const Walk *w, const BerthDigest *digest, const char *media_type, int64_t size,
-                 unsigned depth, GError **error)
+/* What is damaged names perhaps what it named before. */
+static void tell_damaged(Walk *w, const Step *step)
 {
-    BerthMediaKind kind = berth_media_type_kind(berth_media_type_from_string(media_type));
-    bool known = kind == BERTH_MEDIA_KIND_MANIFEST || kind == BERTH_MEDIA_KIND_INDEX;
-    bool deep = known || (kind == BERTH_MEDIA_KIND_OTHER && w->how == BERTH_REACH_ALL);
+    g_autoptr(GBytes) raw =
+        berth_store_read_damaged(w->store, &step->digest, BERTH_DOCUMENT_BYTES_MAX);
+
+    if (raw && w->how == BERTH_REACH_ALL)
+        tell_guesses(w, step, raw);
+}
+
+static bool look_into(Walk *w, const Step *step, GError **error)
+{
+    bool known = is_document(step->media_type);
     g_autoptr(BerthDocument) document = NULL;
     g_autoptr(GBytes) raw = NULL;
+    g_autoptr(GError) failure = NULL;
     int64_t there;
-    int found;
+    int found = berth_store_stat_blob(w->store, &step->digest, &there, error);
 
-    if (!w->func(digest, size, deep, w->userdata) || !deep)
-        return true;
-    if (depth > DEPTH_MAX)
-        return berth_set_error(error, BERTH_ERROR_STORE_CORRUPT,
-                               "manifest %s is nested too deeply; remove its image", digest->text);
-    found = berth_store_stat_blob(w->store, digest, &there, error);
     if (found <= 0)
         return found == 0;
     if (!known && there > BERTH_DOCUMENT_BYTES_MAX)
         return true; /* not a document, whatever it is */
-    raw = berth_store_read_blob(w->store, digest, BERTH_DOCUMENT_BYTES_MAX, error);
-    if (!raw)
+    raw = berth_store_read_blob(w->store, &step->digest, BERTH_DOCUMENT_BYTES_MAX, &failure);
+    if (!raw && g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE))
+        return true; /* it has just gone */
+    if (!raw) {
+        g_propagate_error(error, g_steal_pointer(&failure));
         return false;
-    document =
-        berth_document_parse(raw, kind == BERTH_MEDIA_KIND_OTHER ? NULL : media_type, digest, NULL);
+    }
+    document = berth_document_parse(raw, known ? step->media_type : NULL, &step->digest, NULL);
     if (document)
-        return walk_document(w, document, depth, error);
-    if (w->how == BERTH_REACH_ALL)
-        tell_guesses(w, raw);
+        tell_document(w, document, step->depth);
+    else if (w->how == BERTH_REACH_ALL)
+        tell_guesses(w, step, raw);
     return true;
 }
 
@@ -133,9 +175,30 @@ bool berth_store_reach(BerthStore *store, const BerthDigest *digest, const char 
                        int64_t size, BerthReach how, BerthReachFunc func, void *userdata,
                        GError **error)
 {
-    const Walk w = { store, how, func, userdata };
+    Walk w = { store, how, func, userdata, G_QUEUE_INIT };
+    g_autoptr(GError) first = NULL;
+    Step *step;
 
-    return walk(&w, digest, media_type, size, 0, error);
+    tell(&w, digest, media_type, size, 0);
+    while ((step = g_queue_pop_head(&w.steps))) {
+        g_autoptr(GError) failure = NULL;
+        bool good = look_into(&w, step, &failure);
+
+        if (!good && g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_STORE_CORRUPT)) {
+            tell_damaged(&w, step);
+            if (!first)
+                first = g_steal_pointer(&failure);
+        } else if (!good) {
+            g_queue_clear_full(&w.steps, step_free);
+            g_clear_error(&first);
+            first = g_steal_pointer(&failure);
+        }
+        step_free(step);
+    }
+    if (!first)
+        return true;
+    g_propagate_error(error, g_steal_pointer(&first));
+    return false;
 }
 
 /* The values say whether a blob was looked into. */

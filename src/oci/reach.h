@@ -34,10 +34,13 @@ typedef enum {
  * @how: how far to go
  * @func: called for @digest, and for what it names: config and layers, manifests of an index, what
  *   a referrer was attached to
- * @error: BERTH_ERROR_STORE_CORRUPT: a manifest or index is there but cannot be read; or
- *   BERTH_ERROR_FAILED
+ * @error: BERTH_ERROR_STORE_CORRUPT: a manifest or index is there but is not what its digest says,
+ * so that it is of no use any more. Everything else was told, and with BERTH_REACH_ALL what it
+ * seems to name, too. Or BERTH_ERROR_FAILED: something could not be read, and more may be needed
+ * than was told
  *
- * What is not in the store is told, but nothing is known of what it names.
+ * What is not in the store is told, but nothing is known of what it names. Nor is anything with
+ * BERTH_REACH_PARTS and BERTH_REACH_PROVEN of what lies deeper than a pull goes.
  */
 bool berth_store_reach(BerthStore *store, const BerthDigest *digest, const char *media_type,
                        int64_t size, BerthReach how, BerthReachFunc func, void *userdata,

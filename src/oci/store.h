@@ -81,6 +81,12 @@ GBytes *berth_store_read_blob(BerthStore *store, const BerthDigest *digest, size
                               GError **error);
 
 /**
+ * berth_store_read_damaged: Returns: (transfer full) (nullable): the first @max bytes at most of
+ * what is where @digest should be, and is not: only to guess from.
+ */
+GBytes *berth_store_read_damaged(BerthStore *store, const BerthDigest *digest, size_t max);
+
+/**
  * berth_store_put_blob:
  * @bytes: the whole blob, a small one: a manifest, a config, embedded data
  * @error: BERTH_ERROR_DIGEST_MISMATCH: @bytes are something else; BERTH_ERROR_STORE_FULL;

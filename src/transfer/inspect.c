@@ -12,11 +12,13 @@
 typedef struct {
     BerthStoreKeys store;
     char *image;
+    bool brief;
 } Arguments;
 
 static const BerthOption keys[] = {
     BERTH_STORE_KEYS,
     { "Image", "s", offsetof(Arguments, image), .required = true },
+    { "Brief", "b", offsetof(Arguments, brief) },
     { NULL },
 };
 
@@ -85,12 +87,19 @@ static BerthDocument *read_document(BerthStore *store, const BerthImage *image, 
     return raw ? berth_document_parse(raw, image->media_type, &image->digest, error) : NULL;
 }
 
-static bool work(BerthJob *job, GError **error)
+/* What decides who may do something with @image, whatever has become of its documents. */
+static bool tell_brief(sd_bus_message *result, const BerthImage *image, GError **error)
 {
-    Arguments *arguments = job->arguments;
-    g_autoptr(BerthStore) store = berth_store_job_open(&arguments->store, error);
-    g_autoptr(BerthImage) image = store ? berth_store_find(store, arguments->image, error) : NULL;
-    g_autoptr(BerthDocument) document = image ? read_document(store, image, error) : NULL;
+    int r = sd_bus_message_append(result, "{sv}", "Digest", "s", image->digest.text);
+
+    if (r >= 0)
+        r = berth_append_ids(result, "Readers", image->owners);
+    return berth_store_job_told(r, error);
+}
+
+static bool tell_all(BerthJob *job, BerthStore *store, const BerthImage *image, GError **error)
+{
+    g_autoptr(BerthDocument) document = read_document(store, image, error);
     g_autofree char *text = NULL, *config = NULL;
     gsize size;
     const char *raw;
@@ -110,6 +119,18 @@ static bool work(BerthJob *job, GError **error)
     if (r >= 0)
         r = berth_append_ids(job->result, "Readers", image->owners);
     return berth_store_job_told(r, error);
+}
+
+static bool work(BerthJob *job, GError **error)
+{
+    Arguments *arguments = job->arguments;
+    g_autoptr(BerthStore) store = berth_store_job_open(&arguments->store, error);
+    g_autoptr(BerthImage) image = store ? berth_store_find(store, arguments->image, error) : NULL;
+
+    if (!image)
+        return false;
+    return arguments->brief ? tell_brief(job->result, image, error)
+                            : tell_all(job, store, image, error);
 }
 
 const BerthKind berth_kind_inspect = {
