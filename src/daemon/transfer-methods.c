@@ -12,6 +12,9 @@
 #include "daemon/objects.h"
 #include "daemon/transfers.h"
 
+#define QUEUE_MAX 8192 /* messages that wait for the bus; the library drops what is beyond 393216  \
+                        */
+
 BerthTransfer *berth_transfer_of_call(const BerthCall *call, GError **error)
 {
     BerthTransfer *transfer = berth_transfers_by_id(call->daemon->transfers, call->transfer);
@@ -353,10 +356,23 @@ static void announce_finished(const BerthTransfer *transfer, void *userdata)
             check_announced(send_finished(userdata, transfer, transfer->subscribers->pdata[i]));
 }
 
+static bool is_busy(void *userdata)
+{
+    const BerthDaemon *daemon = userdata;
+    uint64_t waiting = 0;
+
+    return sd_bus_get_n_queued_write(daemon->bus, &waiting) >= 0 && waiting > QUEUE_MAX;
+}
+
 const BerthTransferEvents *berth_transfer_announcements(BerthDaemon *daemon)
 {
-    static BerthTransferEvents events = { announce_added, announce_removed,  announce_changed,
-                                          announce_layer, announce_finished, NULL };
+    static BerthTransferEvents events = { announce_added,
+                                          announce_removed,
+                                          announce_changed,
+                                          announce_layer,
+                                          announce_finished,
+                                          is_busy,
+                                          NULL };
 
     events.userdata = daemon;
     return &events;

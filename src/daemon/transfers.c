@@ -19,19 +19,21 @@
 #include "daemon/result.h"
 #include "daemon/store-job.h"
 #include "daemon/transfer-question.h"
+#include "daemon/transfer-report.h"
 
 #include <string.h>
 
 #define REPORT_USEC       (125 * UINT64_C(1000))
 #define IDLE_REPORT_USEC  (1000 * UINT64_C(1000)) /* while nothing comes: the rate goes down */
 #define RETRY_USEC        (250 * UINT64_C(1000))
-#define LAYERS_PER_REPORT 256
 #define KEEP_USEC         (60 * UINT64_C(1000000))
 
 #define QUEUED_PER_USER   64   /* that wait for a worker; root is exempt */
 #define QUEUED_MAX        4096 /* in all, root's too */
 #define FINISHED_PER_USER 256  /* that can be looked at after their end; older ones go */
 #define FINISHED_MAX      2048
+#define LAYERS_PER_USER   (4 * BERTH_LAYERS_MAX) /* of those; there are 184 bytes of each */
+#define LAYERS_MAX        (32 * BERTH_LAYERS_MAX)
 #define SUBSCRIBERS_MAX   32 /* of one transfer */
 
 struct BerthTransfers {
@@ -41,6 +43,7 @@ struct BerthTransfers {
     GQueue line;       /* links of those that are queued, in their order */
     GQueue finished;   /* links of those that are over, oldest first */
     uint32_t last_id;
+    unsigned layers;           /* of those that are over */
     unsigned places;           /* of MaxTransfers= that are taken */
     BerthBandwidth *bandwidth; /* owned: shared by those that run */
     sd_event_source *next;     /* enabled when perhaps one more can run */
@@ -156,6 +159,7 @@ static void drop(BerthTransfers *transfers, BerthTransfer *transfer)
 {
     g_assert(berth_transfer_is_over(transfer));
     g_queue_unlink(&transfers->finished, &transfer->link);
+    transfers->layers -= transfer->layers->len;
     g_hash_table_remove(transfers->table, GUINT_TO_POINTER(transfer->id));
     transfers->events.removed(transfer, transfers->events.userdata);
     berth_transfer_free(transfer);
@@ -170,24 +174,27 @@ static int on_kept(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* Makes room among those that are over: first among @owner's. */
+/* Makes room among those that are over, first among @owner's; the last one stays. */
 static void bound_finished(BerthTransfers *transfers, uid_t owner)
 {
-    unsigned n = 0;
+    unsigned n = 0, layers = 0;
     GList *previous;
 
     for (GList *link = transfers->finished.tail; link; link = previous) {
         BerthTransfer *transfer = link->data;
 
         previous = link->prev;
-        if (transfer->owner == owner && ++n > FINISHED_PER_USER)
+        if (transfer->owner != owner)
+            continue;
+        layers += transfer->layers->len;
+        if (++n > FINISHED_PER_USER || (n > 1 && layers > LAYERS_PER_USER))
             drop(transfers, transfer);
     }
-    while (transfers->finished.length > FINISHED_MAX)
+    while (transfers->finished.length > FINISHED_MAX || transfers->layers > LAYERS_MAX)
         drop(transfers, transfers->finished.head->data);
 }
 
-static uint64_t now_usec(BerthTransfers *transfers)
+static uint64_t now_usec(const BerthTransfers *transfers)
 {
     uint64_t now;
 
@@ -205,46 +212,11 @@ static void set_timer(BerthTransfer *transfer, uint64_t usec, sd_event_time_hand
         berth_warning("cannot wait for the next report of a transfer: %s", g_strerror(-r));
 }
 
-/* Tells of so many changed layers at most; the others have their turn next time. */
-static void tell_layers(BerthTransfer *transfer, guint max)
+static bool report(BerthTransfer *transfer, bool state)
 {
-    const BerthTransferEvents *events = &transfer->transfers->events;
-    guint n = MIN(transfer->changed->len, max);
+    const BerthTransfers *transfers = transfer->transfers;
 
-    for (guint i = 0; i < n; i++) {
-        uint32_t index = g_array_index(transfer->changed, uint32_t, i);
-        BerthTransferLayer *layer = &g_array_index(transfer->layers, BerthTransferLayer, index);
-
-        layer->changed = false;
-        if (transfer->subscribers->len > 0)
-            events->layer(transfer, index, layer, events->userdata);
-    }
-    if (n > 0)
-        g_array_remove_range(transfer->changed, 0, n);
-}
-
-/* Tells the bus what changed; with @state too. */
-static void report(BerthTransfer *transfer, bool state)
-{
-    const BerthTransferEvents *events = &transfer->transfers->events;
-    const char *properties[6] = { NULL };
-    unsigned n = 0;
-    bool measured = !state && berth_transfer_measure(transfer, now_usec(transfer->transfers));
-
-    tell_layers(transfer, berth_transfer_is_over(transfer) ? G_MAXUINT : LAYERS_PER_REPORT);
-    if (state) {
-        properties[n++] = "State";
-        properties[n++] = "StartedUSec";
-    }
-    if (state || measured)
-        properties[n++] = "Rate";
-    if (state || transfer->progressed) {
-        properties[n++] = "BytesDone";
-        properties[n++] = "BytesTotal";
-    }
-    transfer->progressed = false;
-    if (n > 0)
-        events->changed(transfer, properties, events->userdata);
+    return berth_transfer_report(transfer, &transfers->events, now_usec(transfers), state);
 }
 
 static int on_report(sd_event_source *source, uint64_t usec, void *userdata)
@@ -252,7 +224,7 @@ static int on_report(sd_event_source *source, uint64_t usec, void *userdata)
     BerthTransfer *transfer = userdata;
     bool news = transfer->progressed || transfer->changed->len > 0;
 
-    report(transfer, false);
+    (void)report(transfer, false);
     transfer->timer = sd_event_source_disable_unref(transfer->timer);
     if (news)
         set_timer(transfer, REPORT_USEC, on_report);
@@ -261,27 +233,47 @@ static int on_report(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+/* Everything was told: somebody else gets its place. */
+static void conclude(BerthTransfer *transfer)
+{
+    BerthTransfers *transfers = transfer->transfers;
+
+    transfers->places -= transfer->has_place;
+    transfer->has_place = false;
+    transfers->events.finished(transfer, transfers->events.userdata);
+    g_ptr_array_set_size(transfer->subscribers, 0);
+    g_queue_push_tail_link(&transfers->finished, &transfer->link);
+    transfers->layers += transfer->layers->len;
+    set_timer(transfer, KEEP_USEC, on_kept);
+    bound_finished(transfers, transfer->owner);
+    see_who_is_next(transfers);
+}
+
+static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    BerthTransfer *transfer = userdata;
+
+    if (report(transfer, false))
+        set_timer(transfer, REPORT_USEC, on_rest);
+    else
+        conclude(transfer);
+    return 0;
+}
+
 /* Ends @transfer, wherever it stands. */
 static void finish(BerthTransfer *transfer, BerthTransferState state, const char *digest,
                    const GError *error)
 {
-    BerthTransfers *transfers = transfer->transfers;
-
     if (transfer->state == BERTH_TRANSFER_QUEUED)
-        g_queue_unlink(&transfers->line, &transfer->link);
-    transfers->places -= transfer->has_place;
-    transfer->has_place = false;
+        g_queue_unlink(&transfer->transfers->line, &transfer->link);
     berth_transfer_set_state(transfer, state, digest, error);
+    berth_bandwidth_changed(transfer->transfers->bandwidth);
     if (state == BERTH_TRANSFER_FAILED)
         berth_transfer_log_failure(transfer);
-    report(transfer, true);
-    transfers->events.finished(transfer, transfers->events.userdata);
-    g_ptr_array_set_size(transfer->subscribers, 0);
-    g_queue_push_tail_link(&transfers->finished, &transfer->link);
-    set_timer(transfer, KEEP_USEC, on_kept);
-    bound_finished(transfers, transfer->owner);
-    berth_bandwidth_changed(transfers->bandwidth);
-    see_who_is_next(transfers);
+    if (report(transfer, true))
+        set_timer(transfer, REPORT_USEC, on_rest); /* what is told last comes last */
+    else
+        conclude(transfer);
 }
 
 static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *layers,
@@ -293,7 +285,7 @@ static void on_progress(uint64_t done, uint64_t total, const BerthWorkerLayer *l
     if (!berth_transfer_progress(transfer, done, total, layers, n_layers))
         return;
     if (!transfer->timer) { /* after a pause: at once */
-        report(transfer, false);
+        (void)report(transfer, false);
         set_timer(transfer, REPORT_USEC, on_report);
         return;
     }

@@ -14,6 +14,8 @@ typedef struct {
     void (*layer)(const BerthTransfer *transfer, uint32_t index, const BerthTransferLayer *layer,
                   void *userdata);
     void (*finished)(const BerthTransfer *transfer, void *userdata);
+    /* Returns: whether much of what was told before has not reached the bus yet */
+    bool (*busy)(void *userdata);
     void *userdata;
 } BerthTransferEvents;
 

@@ -303,6 +303,70 @@ class Signals(FakeStoreTestCase):
             self.transfer(path, 'Subscribe', who=self.user(0))
 
 
+class ManyLayers(FakeStoreTestCase):
+    """Whoever runs a registry says how many layers there are."""
+
+    LAYERS = 16384
+
+    def tell(self, script, count):
+        for first in range(0, count, 1000):
+            rows = ' '.join(f'{i} {A} done 5 5 registry'
+                            for i in range(first, min(count, first + 1000)))
+            script.say(f'progress 1 0 {rows}')
+        script.say(f'done {A}')
+
+    def test_told_bit_by_bit(self):
+        """However many listen: all layers, a few of them at a time, and the end behind them."""
+        recorder = self.recorder(IF_TRANSFER)
+        script = self.script('docker.io/library/a:1')
+        path = self.pull('a:1')
+        others = [self.user(0) for _ in range(31)]
+        for listener in others + [recorder.user]:
+            self.transfer(path, 'Subscribe', who=listener)
+        self.tell(script, 3000)  # which will take 23 seconds
+        self.wait_state(path, 'done')
+        told = [member for member, _, _ in recorder.got()]
+        self.assertLess(len(told), 2500)
+        self.assertNotIn('Finished', told)
+        for listener in others:
+            listener.close()
+        self.eventually(lambda: recorder.got()[-1][0] == 'Finished')
+        self.assertEqual(sorted(int(arguments[0]) for _, _, arguments in recorder.got()[:-1]),
+                         list(range(3000)))
+
+    def test_a_place_until_all_is_told(self):
+        self.instance.write_settings('berth.conf', '[Transfers]\nMaxTransfers=1\n')
+        self.instance.manager('Reload')
+        script = self.script('docker.io/library/a:1')
+        path = self.pull('a:1')
+        listeners = [self.user(0) for _ in range(32)]
+        for listener in listeners:
+            self.transfer(path, 'Subscribe', who=listener)
+        self.tell(script, 3000)
+        self.wait_state(path, 'done')
+        self.script('docker.io/library/a:2').say(f'done {A}')
+        other = self.pull('a:2')
+        self.assertEqual(self.state(other), 'queued')
+        for listener in listeners:
+            listener.close()  # nobody is left to tell
+        self.wait_state(other, 'done')
+
+    def test_older_ones_go(self):
+        """What is kept of those that are over is bounded by what there is to keep of them."""
+        paths = []
+        for i in range(6):
+            script = self.script(f'docker.io/library/a:{i}')
+            paths.append(self.pull(f'a:{i}'))
+            self.tell(script, self.LAYERS)
+            self.wait_state(paths[-1], 'done')
+        self.assertEqual(len(self.transfer(paths[-1], 'Describe')['Layers']), self.LAYERS)
+        for path in paths[:2]:
+            with self.assertError('NoSuchTransfer'):
+                self.transfer(path, 'Describe')
+        for path in paths[2:]:
+            self.assertEqual(self.state(path), 'done')
+
+
 class Queue(FakeStoreTestCase):
     settings = '[Transfers]\nMaxTransfers=3\nMaxTransfersPerUser=2\n'
 
