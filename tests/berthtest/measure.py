@@ -50,7 +50,9 @@ def take_turns(contenders, rounds, *where):
     """
     times = {label: [] for label in contenders}
     for turn in range(rounds + 1):
-        for label, measure in contenders.items():
+        order = list(contenders.items())
+        # forwards and backwards, since each leaves the machine busy with what it wrote
+        for label, measure in order if turn % 2 else reversed(order):
             took = measure(*where)
             if turn > 0:  # the first warms up
                 times[label].append(took)
@@ -71,7 +73,7 @@ def memory_table(instance, names, run):
     for name in names:
         with Memory(instance) as memory:
             run(name)
-        peaks = [memory.peaks(key) for key in ('berth-transfer', 'berthd', 'launcher')]
+        peaks = [memory.peaks(key) for key in ('worker', 'berthd', 'launcher')]
         for label, cells in zip((name, '  of it anonymous'), zip(*peaks)):
             row(label, *(f'{cell / 1024:.1f} MiB' for cell in [*cells, sum(cells)]))
 
@@ -125,6 +127,8 @@ class Memory:
         name = os.path.basename(os.readlink(f'/proc/{pid}/exe'))
         if name == 'berthd' and pid != self._daemon:
             name = 'launcher'
+        elif name.startswith('berth-transfer'):
+            name = 'worker'
         with open(f'/proc/{pid}/status', encoding='ascii') as file:
             fields = dict(line.split(':', 1) for line in file)
         before = self._peaks.get(name, (0, 0))
@@ -132,7 +136,7 @@ class Memory:
                                   for old, key in zip(before, ('VmHWM', 'RssAnon')))
 
     def peaks(self, name):
-        """name: of a program; of the service's own child: launcher.
+        """name: of a program, which launcher and worker are for here.
 
         Returns: KiB, KiB of them that are not of files such as libraries.
         """

@@ -63,6 +63,13 @@ class Transfers:
     def push(self, image, reference='', **options):
         return self.run('Push', 'ssa{sv}', image, reference, vardict(options))
 
+    def import_archive(self, fd, **options):
+        return self.run('Import', 'ha{sv}', dbus.types.UnixFd(fd), vardict(options))
+
+    def export(self, images, fd, **options):
+        return self.run('Export', 'asha{sv}', dbus.Array(images, signature='s'),
+                        dbus.types.UnixFd(fd), vardict(options))
+
     def describe_last(self):
         """Returns: what Describe says of the transfer that began last, if it is still there."""
         rows = self.images('ListTransfers', 'a{sv}', vardict({}))
