@@ -45,13 +45,22 @@ bool berth_stages_write(BerthStages *stages, const void *data, size_t length, GE
 
 /**
  * berth_stages_end:
- * @digest: (inout): what the file must be, with an empty text: anything; then what it is
- * @error: BERTH_ERROR_DIGEST_MISMATCH; or as berth_stages_begin()
+ * @digest: (inout): what the file must be, with an empty text: anything; once the file is in place,
+ *   what it is. Must stay until then.
+ * @error: BERTH_ERROR_DIGEST_MISMATCH; or as berth_stages_begin(); also of a file before this one
  *
- * Puts the file in place as a blob, complete and as durable as the store is. One that is there
- * already stays.
+ * The file goes to its place as a blob, complete and as durable as the store is; at once or while
+ * the next ones come, see berth_stages_settle(). A blob that is there already stays.
  */
 bool berth_stages_end(BerthStages *stages, BerthDigest *digest, GError **error);
+
+/**
+ * berth_stages_settle:
+ * @error: as berth_stages_end()
+ *
+ * Waits until all files that were ended are in place.
+ */
+bool berth_stages_settle(BerthStages *stages, GError **error);
 
 /**
  * berth_stages_discard:

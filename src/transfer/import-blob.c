@@ -86,7 +86,7 @@ static bool import(BerthStore *store, BerthJob *job, GError **error)
     berth_progress_set_complete(job->progress);
     if (!berth_stages_begin(stages, digest.algorithm, -1, error) ||
         !copy(stages, arguments->blob, job->progress, row, total, error) ||
-        !berth_stages_end(stages, &digest, error) ||
+        !berth_stages_end(stages, &digest, error) || !berth_stages_settle(stages, error) ||
         berth_store_stat_blob(store, &digest, &size, error) < 0)
         return false;
     berth_store_add_bringer(store, &digest);

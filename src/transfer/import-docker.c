@@ -158,7 +158,8 @@ static bool put_manifest(BerthImport *import, json_t *manifest, BerthDigest *dig
     size_t length = strlen(text);
     bool ok = berth_stages_begin(import->stages, BERTH_DIGEST_SHA256, (int64_t)length, error) &&
               berth_stages_write(import->stages, text, length, error) &&
-              berth_stages_end(import->stages, digest, error);
+              berth_stages_end(import->stages, digest, error) &&
+              berth_stages_settle(import->stages, error);
 
     free(text); /* jansson's, from malloc() */
     if (ok)

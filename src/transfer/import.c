@@ -83,27 +83,39 @@ static bool take_file(BerthImport *import, BerthArchiveReader *reader,
                       uint64_t total, GError **error)
 {
     g_autofree unsigned char *buffer = g_malloc(BUFFER_SIZE);
-    BerthImportFile file = { .digest = { .algorithm = BERTH_DIGEST_SHA256 }, .size = 0 };
+    BerthImportFile *file = g_new0(BerthImportFile, 1);
     ssize_t n;
 
-    if (!is_blob(entry->path, &file.digest) && ++import->n_loose > LOOSE_MAX)
+    /* it belongs there until it is in place, and after */
+    g_hash_table_insert(import->files, g_strdup(entry->path), file);
+    if (!is_blob(entry->path, &file->digest) && ++import->n_loose > LOOSE_MAX)
         return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
                                "the archive has more than %d entries that are neither blobs nor "
                                "say what there is; no image has as many",
                                LOOSE_MAX);
-    if (!berth_stages_begin(import->stages, file.digest.algorithm, entry->size, error))
+    if (!berth_stages_begin(import->stages, file->digest.algorithm, entry->size, error))
         return false;
     while ((n = berth_archive_reader_read(reader, buffer, BUFFER_SIZE, error)) > 0) {
         if (!berth_stages_write(import->stages, buffer, (size_t)n, error))
             return false;
-        file.size += n;
+        file->size += n;
         *read += (uint64_t)n;
         berth_progress_set_other(progress, total ? MIN(*read, total) : *read, total);
     }
-    if (n < 0 || !berth_stages_end(import->stages, &file.digest, error))
+    return n == 0 && berth_stages_end(import->stages, &file->digest, error);
+}
+
+/* Waits until all files are in place; then their digests are known. */
+static bool settle(BerthImport *import, GError **error)
+{
+    const BerthImportFile *file;
+    GHashTableIter iter;
+
+    if (!berth_stages_settle(import->stages, error))
         return false;
-    g_hash_table_add(import->brought, g_strdup(file.digest.text));
-    g_hash_table_insert(import->files, g_strdup(entry->path), g_memdup2(&file, sizeof(file)));
+    g_hash_table_iter_init(&iter, import->files);
+    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&file))
+        g_hash_table_add(import->brought, g_strdup(file->digest.text));
     return true;
 }
 
@@ -134,7 +146,7 @@ static bool read_archive(BerthImport *import, int fd, BerthProgress *progress, G
         }
     }
     if (!failure)
-        return true;
+        return settle(import, error);
     g_propagate_error(error, g_steal_pointer(&failure));
     return false;
 }
