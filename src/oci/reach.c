@@ -14,7 +14,6 @@
 #include "oci/document.h"
 #include "oci/images.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define USERS_MAX 262144 /* blobs that one user is known to have access to */
@@ -258,19 +257,6 @@ static bool has_blob(BerthStore *store, const BerthImage *image, const BerthDige
     return g_hash_table_contains(digests, digest->text);
 }
 
-/* Who brought the blob himself may have it, whatever the images say of it. */
-static void add_bringers(BerthStore *store, const BerthDigest *digest, GArray *readers)
-{
-    g_auto(GStrv) origins = berth_store_origins(store, digest);
-
-    for (char **origin = origins; *origin; origin++) {
-        unsigned bringer;
-
-        if (sscanf(*origin, "@%u/", &bringer) == 1 && bringer != 0 && !contains(readers, bringer))
-            g_array_append_val(readers, bringer);
-    }
-}
-
 GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t uid, GError **error)
 {
     g_autoptr(GPtrArray) images = berth_store_list(store, "", error);
@@ -292,7 +278,6 @@ GArray *berth_store_readers(BerthStore *store, const BerthDigest *digest, uid_t 
                 g_array_append_val(readers, owner);
         }
     }
-    add_bringers(store, digest, readers);
     g_array_append_val(readers, root);
     return readers;
 }
