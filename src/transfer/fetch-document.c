@@ -22,8 +22,8 @@ struct BerthDocumentFetch {
     char *media_type;
     guint next;             /* in reader->sources */
     BerthRequest *request;  /* under way */
-    sd_event_source *defer; /* the store has it */
-    GBytes *stored;         /* with defer */
+    sd_event_source *defer; /* the first step */
+    GBytes *stored;         /* (nullable) the store has it */
     char *failures;         /* of mirrors */
     GError *last;           /* what the last source said */
     BerthDocumentFunc func;
@@ -115,7 +115,12 @@ static void give_up(BerthDocumentFetch *fetch)
 {
     g_autoptr(GError) error = NULL;
 
-    if (fetch->last && fetch->failures)
+    if (!fetch->last)
+        error = g_error_new(BERTH_ERROR, BERTH_ERROR_REGISTRY_UNREACHABLE,
+                            "there is no place to ask for %s: MirrorsFor= keeps it from all of "
+                            "them; let one serve it",
+                            fetch->target);
+    else if (fetch->failures)
         error = g_error_new(fetch->last->domain, fetch->last->code, "%s (mirrors: %s)",
                             fetch->last->message, fetch->failures);
     finish(fetch, NULL, error ? error : fetch->last);
@@ -137,21 +142,23 @@ static void ask_next(BerthDocumentFetch *fetch)
     give_up(fetch);
 }
 
-static int on_stored(sd_event_source *event_source, void *userdata)
+/* Here, since no callback may come before berth_document_fetch() has returned. */
+static int on_begin(sd_event_source *event_source, void *userdata)
 {
     BerthDocumentFetch *fetch = userdata;
-    g_autoptr(BerthDocument) document = check(fetch, fetch->stored, NULL, NULL);
+    g_autoptr(BerthDocument) document =
+        fetch->stored ? check(fetch, fetch->stored, NULL, NULL) : NULL;
 
     fetch->defer = sd_event_source_disable_unref(fetch->defer);
     if (document)
         finish(fetch, g_steal_pointer(&document), NULL);
-    else /* not what the index says; a source will tell */
+    else /* not there, or not what the index says; a source will tell */
         ask_next(fetch);
     return 0;
 }
 
-/* Whether the store has it for the caller: the callback comes from the event loop in any case. */
-static bool take_from_store(BerthDocumentFetch *fetch)
+/* If the store has it for the caller. */
+static void take_from_store(BerthDocumentFetch *fetch)
 {
     BerthReader *reader = fetch->reader;
     int64_t size;
@@ -159,10 +166,9 @@ static bool take_from_store(BerthDocumentFetch *fetch)
     if (!fetch->described || !berth_lease_add(reader->lease, &fetch->digest, NULL) ||
         berth_store_stat_blob(reader->store, &fetch->digest, &size, NULL) != 1 ||
         !berth_store_may_reuse(reader->store, &fetch->digest, reader->origin))
-        return false;
+        return;
     fetch->stored =
         berth_store_read_blob(reader->store, &fetch->digest, BERTH_DOCUMENT_BYTES_MAX, NULL);
-    return fetch->stored && sd_event_add_defer(reader->event, &fetch->defer, on_stored, fetch) >= 0;
 }
 
 BerthDocumentFetch *berth_document_fetch(BerthReader *reader, const char *target,
@@ -170,6 +176,7 @@ BerthDocumentFetch *berth_document_fetch(BerthReader *reader, const char *target
                                          void *userdata)
 {
     BerthDocumentFetch *fetch = g_new0(BerthDocumentFetch, 1);
+    int r;
 
     fetch->reader = reader;
     fetch->target = g_strdup(target);
@@ -181,7 +188,8 @@ BerthDocumentFetch *berth_document_fetch(BerthReader *reader, const char *target
         fetch->size = descriptor->size;
         fetch->media_type = g_strdup(descriptor->media_type);
     }
-    if (!take_from_store(fetch))
-        ask_next(fetch);
+    take_from_store(fetch);
+    r = sd_event_add_defer(reader->event, &fetch->defer, on_begin, fetch);
+    g_assert(r >= 0); /* fails without memory only */
     return fetch;
 }
