@@ -62,8 +62,8 @@ typedef struct {
     BerthTree *tree;
     GPtrArray *documents; /* (element-type BerthDocument) of tree, to be put in this order */
     BerthReferrersWalk *attaching;
-    GPtrArray *attached; /* (nullable) (element-type BerthDocument) what is attached to it */
-    bool put;            /* the image itself is there */
+    BerthReferrers *attached; /* (nullable) */
+    bool put;                 /* the image itself is there */
     BerthCopySpec spec;
     BerthCopyBlobs *blobs;
     BerthPutManifests *manifests;
@@ -77,8 +77,7 @@ static void copy_free(void *data)
     berth_tree_walk_cancel(copy->walk);
     berth_copy_blobs_free(copy->blobs);
     berth_referrers_walk_cancel(copy->attaching);
-    if (copy->attached)
-        g_ptr_array_unref(copy->attached);
+    berth_referrers_free(copy->attached);
     if (copy->documents)
         g_ptr_array_unref(copy->documents);
     berth_tree_free(copy->tree);
@@ -105,11 +104,11 @@ static void on_manifests(const GError *error, void *userdata)
     Copy *copy = userdata;
     g_autoptr(GError) failure = error ? g_error_copy(error) : NULL;
 
-    if (!failure && !copy->put && copy->attached && copy->attached->len > 0) {
+    if (!failure && !copy->put && copy->attached && copy->attached->documents->len > 0) {
         copy->put = true;
         berth_put_manifests_free(g_steal_pointer(&copy->manifests));
-        copy->manifests =
-            berth_put_manifests(copy->spec.client, copy->attached, NULL, on_manifests, copy);
+        copy->manifests = berth_put_manifests(copy->spec.client, copy->attached->documents, NULL,
+                                              on_manifests, copy);
         return;
     }
     if (!failure)
@@ -156,7 +155,7 @@ static void begin_blobs(Copy *copy)
     copy->blobs = berth_copy_blobs_new(&copy->spec, on_blobs, copy);
     add_blobs(copy, copy->tree->manifests);
     if (copy->attached)
-        add_blobs(copy, copy->attached);
+        add_blobs(copy, copy->attached->documents);
     berth_copy_blobs_begin(copy->blobs);
 }
 
@@ -195,38 +194,16 @@ static void on_answer(bool yes, void *userdata)
 
 /* Documents */
 
-/*
- * Takes @document, after those that it names, out of @left and into the order. An index can name
- * one that came before it, so the order in which they came says nothing.
- */
-static void order(Copy *copy, GHashTable *left, const BerthDocument *document)
-{
-    if (!document || !g_hash_table_remove(left, document->digest.text))
-        return;
-    for (guint i = 0; document->index && i < document->index->manifests->len; i++) {
-        const BerthDescriptor *child = document->index->manifests->pdata[i];
-
-        order(copy, left, g_hash_table_lookup(left, child->digest.text));
-    }
-    g_ptr_array_add(copy->documents, (gpointer)document);
-}
-
 static void order_documents(Copy *copy)
 {
     const GPtrArray *documents = copy->tree->documents;
-    g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
 
-    copy->documents = g_ptr_array_new();
-    if (copy->platform) {
-        g_ptr_array_add(copy->documents, copy->tree->manifests->pdata[0]);
+    if (!copy->platform) {
+        copy->documents = berth_documents_order(documents, documents->pdata[0]);
         return;
     }
-    for (guint i = 0; i < documents->len; i++) {
-        BerthDocument *document = documents->pdata[i];
-
-        g_hash_table_insert(left, document->digest.text, document);
-    }
-    order(copy, left, documents->pdata[0]);
+    copy->documents = g_ptr_array_new();
+    g_ptr_array_add(copy->documents, copy->tree->manifests->pdata[0]);
 }
 
 static bool check_digest(const Copy *copy, GError **error)
@@ -245,7 +222,7 @@ static bool begin_or_ask(Copy *copy, GError **error)
     if (copy->arguments->allow_nondistributable)
         layer = find_nondistributable(copy->tree->manifests);
     if (copy->arguments->allow_nondistributable && !layer && copy->attached)
-        layer = find_nondistributable(copy->attached);
+        layer = find_nondistributable(copy->attached->documents);
     if (layer)
         return berth_job_ask(copy->job, "push-nondistributable", &layer->digest,
                              copy->arguments->destination, on_answer, copy, error);
@@ -253,17 +230,17 @@ static bool begin_or_ask(Copy *copy, GError **error)
     return true;
 }
 
-static void on_attached(GPtrArray *documents, const GError *error, void *userdata)
+static void on_attached(BerthReferrers *attached, const GError *error, void *userdata)
 {
     Copy *copy = userdata;
     g_autoptr(GError) failure = NULL;
 
     copy->attaching = NULL;
-    if (!documents) {
+    if (!attached) {
         berth_job_end(copy->job, error);
         return;
     }
-    copy->attached = documents;
+    copy->attached = attached;
     if (!begin_or_ask(copy, &failure))
         berth_job_end(copy->job, failure);
 }

@@ -73,6 +73,7 @@ static bool add_blob(BerthParts *parts, BerthStore *store, const BerthDescriptor
     int64_t size = -1;
     int present;
 
+    part->is_blob = true;
     part->is_layer = part->is_layer || is_layer;
     if (!added &&
         (!part->nondistributable || (nondistributable && (part->present || !parts->authorized))))
@@ -118,6 +119,7 @@ static BerthDocument *add_document(BerthParts *parts, BerthStore *store, const B
     }
     part = find_or_add(parts, digest, (int64_t)g_bytes_get_size(raw), &added);
     part->is_document = part->present = true;
+    part->size = (int64_t)g_bytes_get_size(raw);
     part->nondistributable = false;
     for (guint i = 0; document->index && i < document->index->manifests->len; i++) {
         const BerthDescriptor *child = document->index->manifests->pdata[i];

@@ -13,6 +13,7 @@ typedef struct {
     BerthDigest digest;
     int64_t size;
     bool is_document; /* a manifest or an index */
+    bool is_blob;     /* a config or a layer, which a document can be too */
     bool is_layer;
     bool nondistributable;
     bool present;

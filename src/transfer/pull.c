@@ -58,7 +58,7 @@ typedef struct {
     BerthTreeWalk *walk;
     BerthTree *tree;
     BerthReferrersWalk *attaching;
-    GPtrArray *attached; /* (nullable) (element-type BerthDocument) what is attached to it */
+    BerthReferrers *attached; /* (nullable) */
     BerthBlobs *blobs;
 } Pull;
 
@@ -70,8 +70,7 @@ static void pull_free(void *data)
     berth_tree_walk_cancel(pull->walk);
     berth_tree_free(pull->tree);
     berth_referrers_walk_cancel(pull->attaching);
-    if (pull->attached)
-        g_ptr_array_unref(pull->attached);
+    berth_referrers_free(pull->attached);
     berth_reader_free(pull->reader);
     berth_lease_free(pull->lease);
     berth_store_free(pull->store);
@@ -123,8 +122,8 @@ static BerthImage *describe_image(const Pull *pull)
 /* What is attached to an image has no name, but says what it is attached to. */
 static bool name_attached(const Pull *pull, GError **error)
 {
-    for (guint i = 0; pull->attached && i < pull->attached->len; i++) {
-        const BerthDocument *document = pull->attached->pdata[i];
+    for (guint i = 0; pull->attached && i < pull->attached->tops->len; i++) {
+        const BerthDocument *document = pull->attached->tops->pdata[i];
         g_autoptr(BerthImage) image = describe(pull, document);
 
         image->subject = g_strdup(berth_document_subject(document)->digest.text);
@@ -167,20 +166,20 @@ static void begin_blobs(Pull *pull)
                                   MAX(pull->arguments->max_downloads, 1), on_blobs, pull);
     add_blobs(pull, pull->tree->manifests);
     if (pull->attached)
-        add_blobs(pull, pull->attached);
+        add_blobs(pull, pull->attached->documents);
     berth_blobs_begin(pull->blobs);
 }
 
-static void on_attached(GPtrArray *documents, const GError *error, void *userdata)
+static void on_attached(BerthReferrers *attached, const GError *error, void *userdata)
 {
     Pull *pull = userdata;
 
     pull->attaching = NULL;
-    if (!documents) {
+    if (!attached) {
         berth_job_end(pull->job, error);
         return;
     }
-    pull->attached = documents;
+    pull->attached = attached;
     begin_blobs(pull);
 }
 

@@ -301,8 +301,10 @@ static bool choose(Push *push, const BerthImage *image, GError **error)
     BerthDigest digest = image->digest;
     bool same;
 
+    /* the lease on one platform does not hold the others */
     if ((arguments->all_platforms || one) && image->index_digest &&
-        !berth_digest_parse(image->index_digest, &digest, error))
+        (!berth_digest_parse(image->index_digest, &digest, error) ||
+         !berth_lease_add(push->lease, &digest, error)))
         return false;
     if (one && !choose_platform(push, image, &digest, error))
         return false;

@@ -2,16 +2,19 @@
 /*
  * Referrers: signatures, bills of material and other artifacts that name an image as their subject
  * (OCI distribution specification, "Listing Referrers"). The registry's list is not believed: each
- * is fetched, and counts only when it really names the subject. Anybody who may push can attach
- * something, so depth and number are bounded.
+ * is fetched, and counts only when it really names the subject; an index with all that is below it.
+ * Anybody who may push can attach something, so depth and number are bounded. Lists name what was
+ * removed long ago, above all those in tags: what is not there is left out, and the log says so.
  */
 
 #include "transfer/referrers.h"
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "registry/push.h"
 #include "transfer/fetch-document.h"
+#include "transfer/tree.h"
 
 #include <string.h>
 
@@ -29,10 +32,12 @@ struct BerthReferrersWalk {
     guint next_subject;
     GPtrArray *found; /* (element-type BerthDescriptor) of the present subject */
     guint next_found;
-    GHashTable *seen; /* owned digests as texts */
-    GPtrArray *documents;
+    GHashTable *asked; /* owned digests as texts: listed somewhere */
+    GHashTable *have; /* digests as texts, which their documents hold: the image's and found ones */
+    BerthReferrers *referrers;
     BerthRequest *request;
     BerthDocumentFetch *fetch;
+    BerthTreeWalk *tree;
     BerthReferrersWalkFunc func;
     void *userdata;
 };
@@ -42,6 +47,15 @@ const BerthDescriptor *berth_document_subject(const BerthDocument *document)
     return document->manifest ? document->manifest->subject : document->index->subject;
 }
 
+void berth_referrers_free(BerthReferrers *referrers)
+{
+    if (!referrers)
+        return;
+    g_ptr_array_unref(referrers->tops);
+    g_ptr_array_unref(referrers->documents);
+    g_free(referrers);
+}
+
 void berth_referrers_walk_cancel(BerthReferrersWalk *walk)
 {
     if (!walk)
@@ -49,12 +63,13 @@ void berth_referrers_walk_cancel(BerthReferrersWalk *walk)
     if (walk->request)
         berth_request_cancel(walk->request);
     berth_document_fetch_cancel(walk->fetch);
+    berth_tree_walk_cancel(walk->tree);
     g_array_unref(walk->subjects);
     if (walk->found)
         g_ptr_array_unref(walk->found);
-    g_hash_table_unref(walk->seen);
-    if (walk->documents)
-        g_ptr_array_unref(walk->documents);
+    g_hash_table_unref(walk->asked);
+    g_hash_table_unref(walk->have);
+    berth_referrers_free(walk->referrers);
     g_free(walk);
 }
 
@@ -62,11 +77,11 @@ static void finish(BerthReferrersWalk *walk, const GError *error)
 {
     BerthReferrersWalkFunc func = walk->func;
     void *userdata = walk->userdata;
-    GPtrArray *documents = error ? NULL : g_steal_pointer(&walk->documents);
+    BerthReferrers *referrers = error ? NULL : g_steal_pointer(&walk->referrers);
     g_autoptr(GError) copy = error ? g_error_copy(error) : NULL;
 
     berth_referrers_walk_cancel(walk);
-    func(documents, copy, userdata);
+    func(referrers, copy, userdata);
 }
 
 static Subject *present_subject(const BerthReferrersWalk *walk)
@@ -77,31 +92,107 @@ static Subject *present_subject(const BerthReferrersWalk *walk)
 static void ask_next(BerthReferrersWalk *walk);
 static void fetch_next(BerthReferrersWalk *walk);
 
+static const BerthDescriptor *present_descriptor(const BerthReferrersWalk *walk)
+{
+    return walk->found->pdata[walk->next_found - 1];
+}
+
+/* Whether to go on after @error: without what is listed and not there. */
+static bool is_gone(const BerthReferrersWalk *walk, const GError *error)
+{
+    if (!g_error_matches(error, BERTH_ERROR, BERTH_ERROR_MANIFEST_UNKNOWN))
+        return false;
+    berth_notice("left out %s, which is listed as attached to %s: %s",
+                 present_descriptor(walk)->digest.text, present_subject(walk)->digest.text,
+                 error->message);
+    return true;
+}
+
+static bool check_number(const BerthReferrersWalk *walk, GError **error)
+{
+    return g_hash_table_size(walk->asked) <= DOCUMENTS_MAX &&
+                   walk->referrers->documents->len <= DOCUMENTS_MAX
+               ? true
+               : berth_set_error(error, BERTH_ERROR_MANIFEST_INVALID,
+                                 "more than %d things are attached to the image; leave referrers "
+                                 "out",
+                                 DOCUMENTS_MAX);
+}
+
+/* Takes @document, unless it is there already: below something else that is attached, say. */
+static void add(BerthReferrersWalk *walk, BerthDocument *document)
+{
+    const Subject subject = { document->digest, present_subject(walk)->depth + 1 };
+
+    if (!g_hash_table_add(walk->have, document->digest.text)) {
+        berth_document_free(document);
+        return;
+    }
+    g_ptr_array_add(walk->referrers->documents, document);
+    if (subject.depth < DEPTH_MAX)
+        g_array_append_val(walk->subjects, subject);
+}
+
+static void add_top(BerthReferrersWalk *walk, BerthDocument *document)
+{
+    if (g_hash_table_contains(walk->have, document->digest.text)) {
+        berth_document_free(document);
+        return;
+    }
+    add(walk, document);
+    g_ptr_array_add(walk->referrers->tops, document);
+}
+
+/* All below an index that is attached. */
+static void on_tree(BerthTree *tree, const GError *error, void *userdata)
+{
+    BerthReferrersWalk *walk = userdata;
+    g_autoptr(GPtrArray) ordered = NULL;
+    g_autoptr(GError) failure = NULL;
+
+    walk->tree = NULL;
+    if (!tree) {
+        if (is_gone(walk, error))
+            fetch_next(walk);
+        else
+            finish(walk, error);
+        return;
+    }
+    ordered = berth_documents_order(tree->documents, tree->documents->pdata[0]);
+    g_ptr_array_set_free_func(tree->documents, NULL); /* all of them are in order, and go over */
+    for (guint i = 0; i + 1 < ordered->len; i++)
+        add(walk, ordered->pdata[i]);
+    add_top(walk, ordered->pdata[ordered->len - 1]);
+    berth_tree_free(tree);
+    if (check_number(walk, &failure))
+        fetch_next(walk);
+    else
+        finish(walk, failure);
+}
+
 static void on_document(BerthDocument *document, const GError *error, void *userdata)
 {
     BerthReferrersWalk *walk = userdata;
-    Subject subject = *present_subject(walk);
     const BerthDescriptor *named = document ? berth_document_subject(document) : NULL;
+    const BerthDescriptor *descriptor = present_descriptor(walk);
+    bool index = document && document->index && document->index->manifests->len > 0;
+    BerthTreeWish wish;
 
     walk->fetch = NULL;
-    if (!document) {
+    if (!document && !is_gone(walk, error)) {
         finish(walk, error);
         return;
     }
-    /*
-     * It is listed and does not say so itself; or it is an index, whose manifests nobody has
-     * fetched: to name it would make them the user's, and who puts it is told that they are missing
-     */
-    if (!named || !berth_digest_equal(&named->digest, &subject.digest) ||
-        (document->index && document->index->manifests->len > 0)) {
+    /* it may be listed and not say so itself */
+    if (!named || !berth_digest_equal(&named->digest, &present_subject(walk)->digest)) {
+        g_clear_pointer(&document, berth_document_free);
+    } else if (index) {
         berth_document_free(document);
-        fetch_next(walk);
+        wish = (BerthTreeWish){ .target = descriptor->digest.text, .descriptor = descriptor };
+        walk->tree = berth_tree_walk(walk->reader, &wish, on_tree, walk);
         return;
-    }
-    g_ptr_array_add(walk->documents, document);
-    subject = (Subject){ document->digest, subject.depth + 1 };
-    if (subject.depth < DEPTH_MAX)
-        g_array_append_val(walk->subjects, subject);
+    } else
+        add_top(walk, document);
     fetch_next(walk);
 }
 
@@ -112,13 +203,9 @@ static void fetch_next(BerthReferrersWalk *walk)
     while (walk->next_found < walk->found->len) {
         const BerthDescriptor *descriptor = walk->found->pdata[walk->next_found++];
 
-        if (!g_hash_table_add(walk->seen, g_strdup(descriptor->digest.text)))
+        if (!g_hash_table_add(walk->asked, g_strdup(descriptor->digest.text)))
             continue;
-        if (g_hash_table_size(walk->seen) > DOCUMENTS_MAX) {
-            (void)berth_set_error(&error, BERTH_ERROR_MANIFEST_INVALID,
-                                  "more than %d things are attached to the image; leave referrers "
-                                  "out",
-                                  DOCUMENTS_MAX);
+        if (!check_number(walk, &error)) {
             finish(walk, error);
             return;
         }
@@ -185,14 +272,19 @@ BerthReferrersWalk *berth_referrers_walk(BerthReader *reader, const GPtrArray *s
     g_assert(subjects->len > 0);
     walk->reader = reader;
     walk->subjects = g_array_new(FALSE, FALSE, sizeof(Subject));
-    walk->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    walk->documents = g_ptr_array_new_with_free_func((GDestroyNotify)berth_document_free);
+    walk->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    walk->have = g_hash_table_new(g_str_hash, g_str_equal);
+    walk->referrers = g_new0(BerthReferrers, 1);
+    walk->referrers->documents =
+        g_ptr_array_new_with_free_func((GDestroyNotify)berth_document_free);
+    walk->referrers->tops = g_ptr_array_new();
     walk->func = func;
     walk->userdata = userdata;
     for (guint i = 0; i < subjects->len; i++) {
-        const BerthDocument *document = subjects->pdata[i];
+        BerthDocument *document = subjects->pdata[i];
         const Subject subject = { document->digest, 0 };
 
+        g_hash_table_add(walk->have, document->digest.text);
         g_array_append_val(walk->subjects, subject);
     }
     ask_next(walk);

@@ -7,22 +7,35 @@
 /** BerthReferrersWalk: what is attached to documents, on its way into the store. */
 typedef struct BerthReferrersWalk BerthReferrersWalk;
 
+/** BerthReferrers: what was found, all of it in the store. */
+typedef struct {
+    GPtrArray *documents; /* owned (element-type BerthDocument) each after what it is attached to,
+                             unless that is the image, and after what it names */
+    GPtrArray *tops; /* (element-type BerthDocument) of these, those that are attached; the others
+                        are what an index among them names */
+} BerthReferrers;
+
+/** berth_referrers_free: @referrers: (nullable) */
+void berth_referrers_free(BerthReferrers *referrers);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthReferrers, berth_referrers_free)
+
 /**
  * BerthReferrersWalkFunc:
- * @documents: (transfer full) (element-type BerthDocument) (nullable): what was found, each after
- *   what it is attached to; NULL with @error
+ * @referrers: (transfer full) (nullable): NULL with @error
  *
  * The walk has ended and been freed.
  */
-typedef void (*BerthReferrersWalkFunc)(GPtrArray *documents, const GError *error, void *userdata);
+typedef void (*BerthReferrersWalkFunc)(BerthReferrers *referrers, const GError *error,
+                                       void *userdata);
 
 /**
  * berth_referrers_walk:
  * @reader: where from: the registry itself, since mirrors may not know
- * @subjects: (element-type BerthDocument): what they are attached to
+ * @subjects: (element-type BerthDocument): what they are attached to; must outlive the walk
  * @func: called once from the event loop, unless the walk is cancelled
  *
- * Fetches the documents that are attached to @subjects, and those attached to them in turn.
+ * Fetches the documents that are attached to @subjects, and those attached to them in turn. What is
+ * listed and not there any more is left out, which the log says.
  */
 BerthReferrersWalk *berth_referrers_walk(BerthReader *reader, const GPtrArray *subjects,
                                          BerthReferrersWalkFunc func, void *userdata);

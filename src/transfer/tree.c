@@ -188,6 +188,32 @@ static void collect_all(BerthTree *tree)
     collect(documents, tree->documents->pdata[0], taken, tree->manifests);
 }
 
+static void order(GHashTable *left, const BerthDocument *document, GPtrArray *ordered)
+{
+    if (!document || !g_hash_table_remove(left, document->digest.text))
+        return;
+    for (guint i = 0; document->index && i < document->index->manifests->len; i++) {
+        const BerthDescriptor *child = document->index->manifests->pdata[i];
+
+        order(left, g_hash_table_lookup(left, child->digest.text), ordered);
+    }
+    g_ptr_array_add(ordered, (gpointer)document);
+}
+
+GPtrArray *berth_documents_order(const GPtrArray *documents, const BerthDocument *top)
+{
+    g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
+    GPtrArray *ordered = g_ptr_array_new();
+
+    for (guint i = 0; i < documents->len; i++) {
+        BerthDocument *document = documents->pdata[i];
+
+        g_hash_table_insert(left, document->digest.text, document);
+    }
+    order(left, top, ordered);
+    return ordered;
+}
+
 static void take(BerthTreeWalk *walk, const Node *node, const BerthDocument *document)
 {
     g_ptr_array_add(walk->tree->manifests, (gpointer)document);
@@ -298,7 +324,7 @@ BerthTreeWalk *berth_tree_walk(BerthReader *reader, const BerthTreeWish *wish, B
     walk->running = g_ptr_array_new_with_free_func(node_free);
     walk->func = func;
     walk->userdata = userdata;
-    top = node_new(walk, NULL, 0);
+    top = node_new(walk, wish->descriptor, 0);
     top->certain = !wish->platform || !wish->insist;
     g_queue_push_head(&walk->waiting, top);
     start(walk);

@@ -29,9 +29,11 @@ typedef void (*BerthTreeFunc)(BerthTree *tree, const GError *error, void *userda
 
 /** BerthTreeWish: what of an image is wanted. */
 typedef struct {
-    const char *target;            /* a tag or a digest */
-    const BerthPlatform *platform; /* NULL: every platform. Must outlive the walk */
-    bool insist;                   /* an image that is not in an index is checked too */
+    const char *target;                /* a tag or a digest */
+    const BerthDescriptor *descriptor; /* (nullable) with a digest: what the target must be; it need
+                                          not be asked for then. Must outlive the walk */
+    const BerthPlatform *platform;     /* NULL: every platform. Must outlive the walk */
+    bool insist;                       /* an image that is not in an index is checked too */
 } BerthTreeWish;
 
 /**
@@ -48,6 +50,18 @@ typedef struct {
  */
 BerthTreeWalk *berth_tree_walk(BerthReader *reader, const BerthTreeWish *wish, BerthTreeFunc func,
                                void *userdata);
+
+/**
+ * berth_documents_order:
+ * @documents: (element-type BerthDocument)
+ * @top: one of them
+ *
+ * An index can name one that came before it, so the order in which they came says nothing.
+ *
+ * Returns: (transfer container) (element-type BerthDocument): of @documents what is below @top,
+ * each after what it names; @top is the last.
+ */
+GPtrArray *berth_documents_order(const GPtrArray *documents, const BerthDocument *top);
 
 /** berth_tree_walk_cancel: @walk: (nullable): ends it without a callback. */
 void berth_tree_walk_cancel(BerthTreeWalk *walk);

@@ -107,7 +107,7 @@ BerthUploads *berth_uploads_new(const BerthUploadsSpec *spec, const BerthParts *
     for (guint i = 0; i < parts->parts->len; i++) {
         const BerthPart *part = &g_array_index(parts->parts, BerthPart, i);
 
-        if (!part->is_document)
+        if (part->is_blob)
             add(uploads, part, part->nondistributable && !nondistributable);
     }
     berth_progress_set_complete(spec->progress);

@@ -27,7 +27,7 @@ typedef void (*BerthUploadsFunc)(const GError *error, void *userdata);
 
 /**
  * berth_uploads_new:
- * @parts: what to bring there: all that is no document and not nondistributable, or present and
+ * @parts: what to bring there: all configs and layers that are not nondistributable, or present and
  *   allowed
  * @nondistributable: whether non-distributable layers go there too; else their rows say `skipped`
  *   and nobody is asked for them

@@ -127,8 +127,7 @@ class Image(Document):
         fields['config'] = self.config.descriptor()
         fields['layers'] = [layer.descriptor() for layer in layers]
         if subject is not None:
-            fields['subject'] = {key: subject.descriptor()[key]
-                                 for key in ('mediaType', 'digest', 'size')}
+            fields['subject'] = _reference(subject)
         if manifest_annotations:
             fields['annotations'] = manifest_annotations
         super().__init__(fields, fields['mediaType'], [self.config, *layers],
@@ -136,14 +135,22 @@ class Image(Document):
 
 
 class Index(Document):
-    """manifests: list of Image and Index. form: `oci`, or `docker` (a manifest list)."""
+    """manifests: list of Image and Index. form: `oci`, or `docker` (a manifest list). subject: the
+    Document it refers to.
+    """
 
-    def __init__(self, manifests, form='oci', **kwargs):
+    def __init__(self, manifests, form='oci', subject=None, **kwargs):
         media_type = DOCKER_INDEX if form == 'docker' else OCI_INDEX
         self.manifests = manifests
         fields = {'schemaVersion': 2, 'mediaType': media_type,
                   'manifests': [manifest.descriptor() for manifest in manifests]}
+        if subject is not None:
+            fields['subject'] = _reference(subject)
         super().__init__(fields, media_type, manifests, **kwargs)
+
+
+def _reference(document):
+    return {key: document.descriptor()[key] for key in ('mediaType', 'digest', 'size')}
 
 
 def _diff_id(layer):

@@ -7,8 +7,8 @@ import glob
 import json
 import os
 
-from berthtest import (FaultProxy, IF_IMAGES, IF_TRANSFER, Index, InstanceTestCase, MemoryRegistry,
-                       NONDISTRIBUTABLE, ROOT_PATH, Registry, UrlServer, vardict)
+from berthtest import (FaultProxy, IF_IMAGES, IF_TRANSFER, Image, Index, InstanceTestCase, Layer,
+                       MemoryRegistry, NONDISTRIBUTABLE, ROOT_PATH, Registry, UrlServer, vardict)
 
 OVER = ('done', 'failed', 'cancelled')
 ERROR = 'org.berthd.Berth1.Error.'
@@ -17,6 +17,11 @@ DEFAULTS = '''
 [defaults]
 ForeignUrlHosts=127.0.0.0/8
 '''
+
+
+def artifact(subject, number, kind='signature'):
+    return Image([Layer(300, number)], subject=subject, artifact_type=f'application/x.{kind}',
+                 manifest_annotations={'number': str(number)})
 
 
 class PushTestCase(InstanceTestCase):

@@ -7,7 +7,7 @@ import unittest
 from berthtest import (ALICE, FaultProxy, Image, Index, Layer, NONDISTRIBUTABLE, Registry, faults,
                        memfd, vardict)
 
-from pushing import PushTestCase
+from pushing import PushTestCase, artifact
 
 
 class CopyTestCase(PushTestCase):
@@ -97,6 +97,16 @@ class Copy(CopyTestCase):
         self.assertThere(signature, reference=signature.digest)
         self.assertIn(image.digest.replace(':', '-'), self.registry.client().tags('team/app'))
 
+    def test_an_index_that_is_attached(self):
+        image = Image([Layer(1000, 1)])
+        index = Index([artifact(image, 2), Image([Layer(700, 3)], 'linux/arm64'), image],
+                      subject=image)
+        source = self.fill(image)
+        index.push(self.home, 'home/app')
+        self.copy(source, self.to(), Referrers=True)
+        self.assertThere(index, reference=index.digest)
+        self.assertStoreEmpty()
+
     def test_digests(self):
         image = Image([Layer(1000, 1)])
         self.fill(image)
@@ -136,7 +146,8 @@ class Copy(CopyTestCase):
         self.instance.call(path, 'org.berthd.Berth1.Transfer', 'Cancel', '')
         self.assertEqual(self.end(path)['State'], 'cancelled')
         self.assertEqual(self.registry.client().tags('team/app'), [])
-        # its worker was killed: nothing lists what it leaves, and nothing needs it
+        # its worker was killed: nothing lists what it leaves, and nothing needs it once it is gone
+        self.eventually(lambda: not self.instance.workers())
         self.images('Prune', 'a{sv}', vardict({}))
         self.assertStoreEmpty()
 

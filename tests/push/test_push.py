@@ -4,14 +4,10 @@
 import json
 import unittest
 
-from berthtest import ALICE, BOB, Image, Index, Layer, MemoryRegistry, Registry, images, vardict
+from berthtest import (ALICE, BOB, FaultProxy, Image, Index, Layer, MemoryRegistry, Registry, faults,
+                       images, vardict)
 
-from pushing import PushTestCase
-
-
-def artifact(subject, number, kind='signature'):
-    return Image([Layer(300, number)], subject=subject, artifact_type=f'application/x.{kind}',
-                 manifest_annotations={'number': str(number)})
+from pushing import DEFAULTS, PushTestCase, artifact
 
 
 class Push(PushTestCase):
@@ -138,6 +134,15 @@ class Push(PushTestCase):
                 self.push(image, self.to(repository, server=other))
                 self.assertThere(image, repository, registry=other)
 
+    def test_a_config_that_is_a_manifest(self):
+        """What is named as a blob goes as a blob, whatever else it is."""
+        inner = Image([Layer(1000, 1)])
+        outer = Image([Layer(1000, 2)], config=images.Blob(inner.document, 'application/x.config'))
+        index = self.load(Index([inner, outer]))
+        self.push(index, self.to())
+        self.assertThere(index)
+        self.assertIn(outer.config.digest, self.registry.repository_blobs('team/app'))
+
     def test_max_bandwidth(self):
         """Slow enough to be seen: it is cancelled in the middle, and the registry has no manifest."""
         image = self.load(Image([Layer(3000000, 1)]))
@@ -185,6 +190,21 @@ class Platforms(PushTestCase):
         self.assertEqual(self.push(name, self.to(tag='all'), AllPlatforms=True)['Digest'],
                          self.index.digest)
         self.assertThere(self.index, reference='all')
+
+    def test_removed_meanwhile(self):
+        """What is being pushed stays in the store until it has been: of all platforms."""
+        for number, image in enumerate((self.arm, self.amd)):
+            self.load(self.index, tag=f'v{number}', Platform=image.platform, AllPlatforms=False)
+            name = self.names[self.index.digest]
+        hold = self.proxy.fault(faults.Hold(), method='HEAD', times=None)
+        path = self.begin('Push', name, self.to(), AllPlatforms=True)
+        hold.wait()
+        for row in self.images('List', 'a{sv}', vardict({})):
+            self.images('Remove', 'sa{sv}', row['Reference'], vardict({}))
+        self.images('Prune', 'a{sv}', vardict({}))
+        hold.remove()
+        self.done(self.end(path), self.index)
+        self.assertThere(self.index)
 
     def test_a_platform_that_the_image_is_not_of(self):
         """Something else must not go out under the name that was meant for another one."""
@@ -273,6 +293,61 @@ class Referrers(PushTestCase):
         listed = json.loads(other.client().request(
             'GET', f'/v2/team/app/referrers/{self.image.digest}')[2])['manifests']
         self.assertEqual({row['digest'] for row in listed}, {self.first.digest, self.second.digest})
+
+    def indexed(self):
+        """Returns: an index that is attached to the image, and names it and others; the registry has
+        it.
+        """
+        index = Index([artifact(self.image, 21), Image([Layer(700, 3)], 'linux/arm64'), self.image,
+                       Index([Image([Layer(600, 4)], 'linux/s390x')])], subject=self.image)
+        index.push(self.home, 'home/app')
+        return index
+
+    def test_an_index(self):
+        """It comes with all that it names, and goes with it."""
+        index = self.indexed()
+        deep = artifact(index, 31)
+        deep.push(self.home, 'home/app')
+        self.load(self.image, Referrers=True)
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertThere(index, reference=index.digest)
+        self.assertThere(deep, reference=deep.digest)
+        self.assertLessEqual({index.digest, self.first.digest},
+                             {row['digest'] for row in self.tagged()})
+
+    def test_what_is_not_there_any_more(self):
+        """It is left out, and the log says so."""
+        index, lost = self.indexed(), artifact(self.image, 41)
+        self.home.referrers = False
+        images.referrers([lost, self.first, index]).push(
+            self.home, 'home/app', self.image.digest.replace(':', '-'))
+        for digest in (lost.digest, index.manifests[1].digest):
+            self.home.client().delete_manifest('home/app', digest)
+        self.load(self.image, tag='2', Referrers=True)
+        for digest in (lost.digest, index.digest):
+            self.assertIn(f'left out {digest}, which is listed as attached to {self.image.digest}: ',
+                          self.instance.logs())
+        self.push(self.image, self.to(), Referrers=True)
+        self.assertThere(self.first, reference=self.first.digest)
+        for one in (lost, index):
+            self.assertFalse(self.registry.has_blob(one.digest))
+
+    def test_what_cannot_be_had(self):
+        """Anything but its absence ends the pull."""
+        self.instance.write_settings('registries.d/test.conf', f'{DEFAULTS}Retries=0\n')
+        self.instance.manager('Reload')
+        source = self.serve(FaultProxy(self.home))
+        new = artifact(self.image, 51)
+        new.push(self.home, 'home/app')
+        for fault, error in ((faults.Status(500), 'RegistryError'),
+                             (faults.Status(403), 'AuthenticationRequired'),
+                             (faults.Corrupt(10), 'DigestMismatch')):
+            with self.subTest(error=error):
+                rule = source.fault(fault, path=new.digest, times=None)
+                path = str(self.images('Pull', 'sa{sv}', f'{source.host}/home/app:1',
+                                       vardict({'Referrers': True})))
+                self.failure(path, error)
+                rule.remove()
 
     def test_of_referrers(self):
         """What is attached to what is attached comes along."""
