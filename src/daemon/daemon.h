@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 typedef struct BerthCallers BerthCallers;
+typedef struct BerthCopies BerthCopies;
 typedef struct BerthIdle BerthIdle;
 typedef struct BerthLauncher BerthLauncher;
 typedef struct BerthQueries BerthQueries;
@@ -31,6 +32,7 @@ typedef struct {
     BerthSandboxes *sandboxes;   /* every sandbox, see sandboxes.h */
     BerthTransfers *transfers;   /* every transfer, see transfers.h */
     BerthQueries *queries;       /* questions to the store that wait or run, see query.h */
+    BerthCopies *copies;         /* of blobs, that users hold, see copies.h */
     BerthTurns *turns;           /* calls of users that wait for theirs, see turns.h */
     BerthUsers *users;           /* what each user has, see users.h */
     BerthCallers *callers;       /* who is at the other end, see caller.h */

@@ -12,6 +12,7 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "daemon/confine.h"
+#include "daemon/copies.h"
 #include "daemon/declared.h"
 #include "daemon/directories.h"
 #include "daemon/idle.h"
@@ -382,6 +383,7 @@ static void stop(BerthDaemon *daemon)
     berth_transfers_free(daemon->transfers);
     berth_sandboxes_free(daemon->sandboxes);
     berth_users_free(daemon->users);
+    berth_copies_free(daemon->copies);
     sd_bus_flush_close_unref(daemon->bus);
     berth_launcher_free(daemon->launcher);
     berth_vault_close(daemon->vault);
@@ -430,15 +432,14 @@ static bool start(BerthDaemon *daemon, const Options *options, const char *runti
     if (watch < 0)
         return false;
     daemon->users = berth_users_new();
+    daemon->copies = berth_copies_new(daemon->event);
     daemon->sandboxes =
         berth_sandboxes_new(daemon->event, daemon->vault, daemon->users, watch, &events, error);
     if (!daemon->sandboxes || !berth_snapshot_recover(daemon->vault, NULL, error))
         return false;
     daemon->transfers = berth_transfers_new(daemon, berth_transfer_announcements(daemon), error);
     daemon->queries = daemon->transfers ? berth_queries_new(daemon, error) : NULL;
-    if (!daemon->queries)
-        return false;
-    if (!berth_methods_begin(daemon, error) || !make_declared(daemon, error))
+    if (!daemon->queries || !berth_methods_begin(daemon, error) || !make_declared(daemon, error))
         return false;
     daemon->idle = berth_idle_new(daemon, options->idle_usec);
     if (!take_name(daemon, error))

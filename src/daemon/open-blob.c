@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "daemon/asked.h"
+#include "daemon/copies.h"
 #include "daemon/image-methods.h"
 #include "daemon/result.h"
 #include "daemon/store-directory.h"
@@ -26,7 +27,8 @@ typedef struct {
     BerthDigest digest;
     BerthImageName name; /* the digest, as what is asked for */
     BerthAsked looked_up, copied;
-    int memory; /* for the copy, or -1 */
+    int memory; /* for the copy, or -1; this and the next */
+    int reader; /* what the caller gets of it */
 } Arguments;
 
 static const BerthOption no_options[] = { { NULL } };
@@ -37,7 +39,7 @@ bool berth_open_blob_parse(BerthCall *call, GError **error)
     const char *text;
     int r = sd_bus_message_read(call->message, "s", &text);
 
-    arguments->memory = -1;
+    arguments->memory = arguments->reader = -1;
     if (r < 0)
         return berth_set_error_errno(error, BERTH_ERROR_INVALID_ARGS, -r, "cannot read the digest");
     if (!berth_digest_parse(text, &arguments->digest, error))
@@ -87,6 +89,10 @@ static BerthVerdict copy(BerthCall *call, uint64_t size, GError **error)
         berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make a memfd");
         return BERTH_CALL_FAILED;
     }
+    arguments->reader =
+        berth_copies_add(call->daemon->copies, call->caller->uid, arguments->memory, size, error);
+    if (arguments->reader < 0)
+        return BERTH_CALL_FAILED;
     return berth_asked_ask(&arguments->copied, call, &(const BerthStoreJob){ "blob", 0, fill });
 }
 
@@ -97,12 +103,11 @@ static BerthVerdict reply_copy(BerthCall *call, GError **error)
 
     if (!berth_asked_check(&arguments->copied, error))
         return BERTH_CALL_FAILED;
-    if (fcntl(arguments->memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0 ||
-        lseek(arguments->memory, 0, SEEK_SET) < 0) {
+    if (fcntl(arguments->memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
         berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot seal a copy of the blob");
         return BERTH_CALL_FAILED;
     }
-    return reply_fd(call, arguments->memory, true, error);
+    return reply_fd(call, arguments->reader, true, error);
 }
 
 /* The file of @digest in @store, opened for reading. */
@@ -176,6 +181,7 @@ void berth_open_blob_clear(void *data)
     berth_asked_clear(&arguments->copied);
     berth_image_name_clear(&arguments->name);
     berth_close(arguments->memory);
+    berth_close(arguments->reader);
 }
 
 const size_t berth_open_blob_arguments_size = sizeof(Arguments);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Images and transfers as bus clients see them, with workers that do what the test says."""
 
+import mmap
 import os
 import time
 import unittest
@@ -563,6 +564,39 @@ class Queries(FakeStoreTestCase):
             self.assertTrue(sealed)
             self.assertEqual(fcntl.fcntl(file.fileno(), fcntl.F_GET_SEALS), 0xf)
             self.assertEqual(file.read(), text.encode())
+
+    def test_so_many_copies(self):
+        """Memory is the machine's: a user has so much of it, until the last descriptor is closed."""
+        def held():
+            place = f'/proc/{self.instance.daemon.pid}/fd'
+            return sum('berth-blob' in os.readlink(os.path.join(place, name))
+                       for name in os.listdir(place))
+
+        def open_one(who=None):
+            blob, sealed = self.images('OpenBlob', 'sa{sv}', A, vardict({}), who=who or alice)
+            self.assertTrue(sealed)
+            return blob.take()
+
+        self.write_images(('docker.io/library/a:1', A, 64 << 20, ALICE))
+        self.write(f'blobs/sha256/{A[7:]}', 'x')
+        alice = self.user(ALICE)
+        fds = [open_one() for _ in range(16)]
+        with self.assertError('QuotaExceeded', 'close some'):
+            open_one()
+        for _ in range(2):
+            fds.append(open_one(self.instance))  # root
+        other = os.dup(fds[0])
+        os.close(fds.pop(0))
+        with self.assertError('QuotaExceeded'):
+            open_one()
+        with mmap.mmap(other, 4096, prot=mmap.PROT_READ):
+            os.close(other)
+            with self.assertError('QuotaExceeded'):
+                open_one()
+        fds.append(open_one())
+        for fd in fds:
+            os.close(fd)
+        self.eventually(lambda: held() == 0)
 
     def large(self):
         """Returns: (path, where OpenBlob looks) of a blob that is not copied."""
