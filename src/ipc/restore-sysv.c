@@ -108,15 +108,30 @@ static void remove_made(Kind kind, int id)
         (void)msgctl(id, IPC_RMID, NULL);
 }
 
-/* As the user and group that made it before. Returns: its ID; -1 and errno on error. */
+/* What is done between these is done as the user and group that made an object before. */
+static bool begin_as_creator(const BerthRestoreSysv *sysv, const BerthSysvPerm *perm)
+{
+    return sysv->actor->uid != 0 || (setegid(perm->cgid) == 0 && seteuid(perm->cuid) == 0);
+}
+
+/* Keeps errno. */
+static void end_as_creator(const BerthRestoreSysv *sysv)
+{
+    int err = errno;
+
+    if (sysv->actor->uid == 0 && (seteuid(0) < 0 || setegid(0) < 0))
+        g_error("cannot become root again"); /* it is, by its real uid */
+    errno = err;
+}
+
+/* Returns: its ID; -1 and errno on error. */
 static int get_as_creator(const BerthRestoreSysv *sysv, Kind kind, const BerthSysvPerm *perm,
                           size_t size)
 {
     const int flags = IPC_CREAT | IPC_EXCL | 0600;
-    bool root = sysv->actor->uid == 0;
-    int id, err;
+    int id;
 
-    if (root && (setegid(perm->cgid) < 0 || seteuid(perm->cuid) < 0))
+    if (!begin_as_creator(sysv, perm))
         return -1;
     if (kind == SEGMENT)
         id = shmget(perm->key, size, flags);
@@ -124,10 +139,7 @@ static int get_as_creator(const BerthRestoreSysv *sysv, Kind kind, const BerthSy
         id = semget(perm->key, (int)size, flags);
     else
         id = msgget(perm->key, flags);
-    err = errno;
-    if (root && (seteuid(0) < 0 || setegid(0) < 0))
-        g_error("cannot become root again"); /* it is, by its real uid */
-    errno = err;
+    end_as_creator(sysv);
     return id;
 }
 
@@ -308,22 +320,30 @@ static bool check_complete(const BerthRestoreSysv *sysv, const BerthSegment *seg
                            "the snapshot is damaged: the contents of %s are not there", member);
 }
 
+/* Whose it is may lock it, as far as RLIMIT_MEMLOCK of this process allows. */
+static bool lock(const BerthRestoreSysv *sysv, const BerthSysvPerm *perm)
+{
+    bool ok = begin_as_creator(sysv, perm) && shmctl(perm->id, SHM_LOCK, NULL) == 0;
+
+    end_as_creator(sysv);
+    return ok;
+}
+
 static bool finish_segment(const BerthRestoreSysv *sysv, const BerthSegment *segment,
                            GError **error)
 {
     const BerthSysvPerm *perm = &segment->perm;
     g_autofree char *member = member_of(SEGMENT, perm);
-    g_autofree char *lock = g_strdup_printf("lock/%d", perm->id);
+    g_autofree char *lock_name = g_strdup_printf("lock/%d", perm->id);
     struct shmid_ds ds;
 
     if (!check_complete(sysv, segment, member, error))
         return false;
-    if (segment->locked && !berth_is_left_out(sysv->leave_out, lock) &&
-        shmctl(perm->id, SHM_LOCK, NULL) < 0)
+    if (segment->locked && !berth_is_left_out(sysv->leave_out, lock_name) && !lock(sysv, perm))
         return berth_set_error_errno(error, BERTH_ERROR_NOT_SUPPORTED, errno,
                                      "%s was locked in memory, and cannot be locked again; raise "
                                      "LimitMEMLOCK= of the service, or name %s in LeaveOut",
-                                     member, lock);
+                                     member, lock_name);
     if (shmctl(perm->id, IPC_STAT, &ds) == 0) {
         ds.shm_perm.uid = perm->uid;
         ds.shm_perm.gid = perm->gid;

@@ -177,9 +177,19 @@ static void survey_sets(BerthIndex *index, BerthRefusals *refusals)
     }
 }
 
+/* Whether a message is longer than kernel.msgmax is by now: the kernel does not copy it. */
+static bool has_too_long(int id, size_t most)
+{
+    g_autofree Message *message = g_malloc(sizeof(*message) + most);
+
+    for (long n = 0;; n++)
+        if (msgrcv(id, message, most, n, MSG_COPY | IPC_NOWAIT) < 0)
+            return errno == E2BIG;
+}
+
 static bool survey_messages(BerthIndex *index, BerthRefusals *refusals, GError **error)
 {
-    struct msginfo info;
+    struct msginfo info = { 0 };
     int max = msgctl(0, MSG_INFO, (struct msqid_ds *)(void *)&info);
 
     for (int i = 0; i <= max; i++) {
@@ -198,6 +208,12 @@ static bool survey_messages(BerthIndex *index, BerthRefusals *refusals, GError *
                                    "without CONFIG_CHECKPOINT_RESTORE");
         if (errno == EACCES) {
             refuse_unreadable(refusals, name, &ds.msg_perm);
+            continue;
+        }
+        if (ds.__msg_cbytes > (unsigned long)info.msgmax && has_too_long(id, (size_t)info.msgmax)) {
+            berth_refuse(refusals, BERTH_ERROR_NOT_SUPPORTED, name,
+                         "a message in it is longer than kernel.msgmax allows by now, and cannot "
+                         "be read; raise the sysctl");
             continue;
         }
         queue = (BerthMessages){ perm_of(id, &ds.msg_perm), ds.msg_qbytes };
@@ -227,6 +243,15 @@ static struct archive_entry *new_entry(const char *kind, const BerthSysvPerm *pe
     return entry;
 }
 
+static bool is_gone(int id)
+{
+    struct msqid_ds ds;
+    bool gone = msgctl(id, IPC_STAT, &ds) < 0;
+
+    errno = EINVAL;
+    return gone;
+}
+
 /* Appends each message as `TYPE LENGTH`, a line feed, its text and a line feed. */
 static bool copy_messages(int id, GByteArray *out, GError **error)
 {
@@ -244,8 +269,8 @@ static bool copy_messages(int id, GByteArray *out, GError **error)
             n--;
             continue;
         }
-        /* ENOMSG: there are no more; the others: it was removed */
-        if (length < 0 && (errno == ENOMSG || errno == EINVAL || errno == EIDRM))
+        /* ENOMSG: there are no more; EINVAL: it was removed, or kernel.msgmax is too small now */
+        if (length < 0 && (errno == ENOMSG || errno == EIDRM || (errno == EINVAL && is_gone(id))))
             return true;
         if (length < 0)
             return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,

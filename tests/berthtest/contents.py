@@ -17,6 +17,7 @@ from . import syscalls
 IPC_CREAT, IPC_EXCL, IPC_RMID, IPC_SET, IPC_STAT, IPC_NOWAIT = 0o1000, 0o2000, 0, 1, 2, 0o4000
 GETVAL, GETALL, SETALL, SHM_LOCK = 12, 13, 17, 11
 MSG_COPY = 0o40000
+SHM_HUGETLB, SHM_NORESERVE = 0o4000, 0o10000
 SEM_UNDO = 0x1000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -85,6 +86,15 @@ def shm_remove(segment):
     _check(_libc.shmctl(segment, IPC_RMID, None))
 
 
+def shm_lock(segment):
+    _check(_libc.shmctl(segment, SHM_LOCK, None))
+
+
+def shm_make_huge(key, size):
+    """A segment in huge pages, none of which is there yet."""
+    return _check(_libc.shmget(key, size, IPC_CREAT | IPC_EXCL | SHM_HUGETLB | SHM_NORESERVE | 0o600))
+
+
 def shm_rss():
     """Returns: the pages that all segments take."""
     class Info(ctypes.Structure):
@@ -127,9 +137,10 @@ def msg_send(queue, kind, data):
 def msg_list(queue):
     """Returns: [(type, data)], leaving them there."""
     found = []
-    buffer = ctypes.create_string_buffer(8 + 65536)
+    size = 1 << 20
+    buffer = ctypes.create_string_buffer(8 + size)
     while True:
-        length = _libc.msgrcv(queue, buffer, 65536, len(found), MSG_COPY | IPC_NOWAIT)
+        length = _libc.msgrcv(queue, buffer, size, len(found), MSG_COPY | IPC_NOWAIT)
         if length < 0:
             return found
         found.append((int.from_bytes(buffer.raw[:8], 'little'), buffer.raw[8:8 + length]))
@@ -419,6 +430,8 @@ def fill():
     shm_make(0x1234, 3 << 20, b'segment' * 1000, 0o640, 1 << 20)
     shm_make(0, 5000, b'nameless')
     as_user(1000, 1001, shm_make, 0x77, 4096, b'of a user')
+    shm_lock(shm_make(0x78, 4096, b'locked'))
+    shm_lock(as_user(1000, 1001, shm_make, 0x79, 4096, b'locked too'))
     sem_make(0x55, [1, 2, 3, 32767], 0o666)
     as_user(5, 6, sem_make, 0x56, [0])
     msg_make(0x66, [(5, b'five'), (3, b''), (5, b'\n7 7\n'), (1 << 40, b'x' * 8000)])

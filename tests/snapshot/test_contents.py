@@ -81,6 +81,16 @@ class Everything(SnapshotTestCase):
             self.instance.restore(other, cat.stdout.fileno())
         self.assertEqual(self.joined('other').do(contents.describe), before)
 
+    def test_long_messages(self):
+        """Up to what kernel.msgmax allows, whatever it is in the new sandbox."""
+        one = self.instance.create('one')
+        self.instance.set_sysctls(one, {'kernel.msgmax': '300000', 'kernel.msgmnb': '1000000'})
+        messages = [(7, os.urandom(300000)), (3, b''), (1, os.urandom(65537)), (7, b'last')]
+        queue = self.joined('one').do(contents.msg_make, 0x42, messages)
+        self.save(one)
+        self.load(self.instance.create('other'))
+        self.assertEqual(self.joined('other').do(contents.msg_list, queue), messages)
+
     def test_many_small_files(self):
         one, other = self.instance.create('one'), self.instance.create('other')
         member = self.joined('one')

@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 import unittest
 
-from berthtest import SnapshotTestCase, contents
+from berthtest import MemberError, SnapshotTestCase, contents
 
 MB = 1 << 20
 
@@ -73,6 +73,25 @@ class Refusals(RefusalTestCase):
         self.inside.do(contents.shm_attach, self.inside.do(contents.shm_make, 5, 4096))
         self.instance.set_sysctls(self.path, {'kernel.shm_rmid_forced': '1'})
         self.assertRefused('sysv/shm/0', 'NotSupported', also='shm_rmid_forced')
+
+    def test_segment_in_huge_pages(self):
+        try:
+            segment = self.inside.do(contents.shm_make_huge, 5, 2 * MB)
+        except MemberError:  # not of this kernel
+            return
+        with self.assertError('NotSupported', f'sysv/shm/{segment}: it lies in huge pages'):
+            self.save(self.path)
+        self.assertEqual(os.path.getsize(self.file), 0)
+        self.save(self.path, LeaveOut=[f'sysv/shm/{segment}'])
+
+    def test_message_that_is_too_long_by_now(self):
+        """The kernel copies no message that is longer than kernel.msgmax."""
+        queue = self.inside.do(contents.msg_make, 5, [(1, b'x' * 8000), (2, b'y' * 4000)])
+        self.save(self.path)
+        self.instance.set_sysctls(self.path, {'kernel.msgmax': '8000'})
+        self.save(self.path)
+        self.instance.set_sysctls(self.path, {'kernel.msgmax': '7999'})
+        self.assertRefused(f'sysv/msg/{queue}', 'NotSupported', also='kernel.msgmax')
 
     def test_socket_and_device(self):
         self.inside.do(contents.bind_socket, '/dev/shm/socket')
