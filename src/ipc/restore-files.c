@@ -14,7 +14,9 @@
 #include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/restore-log.h"
+#include "ipc/snapshot-attributes.h"
 #include "ipc/snapshot-index.h"
+#include "ipc/snapshot-pax.h"
 #include "ipc/snapshot-refusals.h"
 
 #include <errno.h>
@@ -22,7 +24,6 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #define DEPTH_MAX   256
@@ -151,24 +152,22 @@ static bool set_times(const BerthRestoreFiles *files, struct archive_entry *entr
            set_failed(files, error, "set the times of");
 }
 
-/* Security labels are the machine's to give. */
-static bool is_kept(const char *attribute)
-{
-    return g_str_has_prefix(attribute, "user.") || g_str_has_prefix(attribute, "trusted.") ||
-           g_str_has_prefix(attribute, "system.posix_acl_");
-}
-
+/* Of what @fd is open on, or of a name in the directory @dir; see berth_attribute_set(). */
 static bool set_attributes(const BerthRestoreFiles *files, struct archive_entry *entry, int fd,
-                           GError **error)
+                           int dir, const char *file_name, bool late, GError **error)
 {
     const char *name;
     const void *value;
     size_t size;
 
     archive_entry_xattr_reset(entry);
-    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
-        if (name && is_kept(name) && fsetxattr(fd, name, value, size, 0) < 0)
+    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+        g_autofree char *attribute = name ? berth_pax_attribute_name(name) : NULL;
+
+        if (attribute && ((fd < 0 && fchdir(dir) < 0) ||
+                          !berth_attribute_set(fd, file_name, attribute, value, size, late)))
             return set_failed(files, error, "set the attributes of");
+    }
     return true;
 }
 
@@ -204,17 +203,20 @@ static bool settle(const BerthRestoreFiles *files, struct archive_entry *entry, 
 
     if (mode != made && fchmod(fd, mode) < 0)
         return set_failed(files, error, "set the permissions of");
-    if (!set_attributes(files, entry, fd, error) || !set_times(files, entry, fd, NULL, error))
+    if (!set_attributes(files, entry, fd, -1, NULL, false, error) ||
+        !set_times(files, entry, fd, NULL, error))
         return false;
     if (fstat(fd, &st) < 0)
         return set_failed(files, error, "look at");
-    if (st.st_uid == uid_of(entry) && st.st_gid == gid_of(entry) && (st.st_mode & 07777) == mode)
-        return true;
-    if (fchown(fd, uid_of(entry), gid_of(entry)) < 0)
-        return set_failed(files, error, "set the owner of");
-    if (fstat(fd, &st) < 0)
-        return set_failed(files, error, "look at");
-    return (st.st_mode & 07777) == mode || set_mode_as_owner(files, entry, fd, error);
+    if (st.st_uid != uid_of(entry) || st.st_gid != gid_of(entry) || (st.st_mode & 07777) != mode) {
+        if (fchown(fd, uid_of(entry), gid_of(entry)) < 0)
+            return set_failed(files, error, "set the owner of");
+        if (fstat(fd, &st) < 0)
+            return set_failed(files, error, "look at");
+        if ((st.st_mode & 07777) != mode && !set_mode_as_owner(files, entry, fd, error))
+            return false;
+    }
+    return set_attributes(files, entry, fd, -1, NULL, true, error);
 }
 
 /* The last directory of the stack is left. */
@@ -357,7 +359,8 @@ static bool make_node(const BerthRestoreFiles *files, const char *name, struct a
         return set_failed(files, error, "make");
     if (!link && fchmodat(dir, name, archive_entry_perm(entry) & 0777, 0) < 0)
         return set_failed(files, error, "set the permissions of");
-    if (!set_times(files, entry, dir, name, error))
+    if (!set_attributes(files, entry, -1, dir, name, false, error) ||
+        !set_times(files, entry, dir, name, error))
         return false;
     return fchownat(dir, name, uid_of(entry), gid_of(entry), AT_SYMLINK_NOFOLLOW) == 0 ||
            set_failed(files, error, "set the owner of");

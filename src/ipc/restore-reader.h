@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "ipc/snapshot-writer.h"
+#include "base/libarchive.h"
+
 
 typedef struct BerthRestoreReader BerthRestoreReader;
 

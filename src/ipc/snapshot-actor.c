@@ -25,9 +25,9 @@
 /* To read all: files, SysV objects and trusted attributes; to open a queue as its owner. */
 static const int reads[] = { CAP_DAC_READ_SEARCH, CAP_IPC_OWNER, CAP_CHECKPOINT_RESTORE,
                              CAP_SYS_ADMIN,       CAP_SETUID,    CAP_SETGID };
-/* To make all as it was: owners, names of what has another owner, IDs, trusted attributes. */
+/* To make all as it was: owners, names of what has another owner, IDs, all attributes. */
 static const int fills[] = { CAP_CHOWN,     CAP_FOWNER, CAP_IPC_OWNER, CAP_CHECKPOINT_RESTORE,
-                             CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID };
+                             CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID,    CAP_SETFCAP };
 /* A user is asked by the kernel; the one that is left opens the memory of what it attached. */
 static const int of_user[] = { CAP_CHECKPOINT_RESTORE };
 
@@ -148,18 +148,19 @@ static const int common_calls[] = {
 };
 
 static const int reading_calls[] = {
-    SCMP_SYS(flistxattr), SCMP_SYS(fgetxattr), SCMP_SYS(listxattr),       SCMP_SYS(getxattr),
+    SCMP_SYS(flistxattr), SCMP_SYS(fgetxattr), SCMP_SYS(llistxattr),      SCMP_SYS(lgetxattr),
     SCMP_SYS(msgrcv),     SCMP_SYS(msgctl),    SCMP_SYS(mq_timedreceive), SCMP_SYS(statx),
-    SCMP_SYS(fallocate),  SCMP_SYS(mlock),
+    SCMP_SYS(fallocate),  SCMP_SYS(mlock),     SCMP_SYS(fchdir),
 };
 
 static const int filling_calls[] = {
     SCMP_SYS(mkdirat),   SCMP_SYS(mknodat),   SCMP_SYS(symlinkat), SCMP_SYS(linkat),
     SCMP_SYS(unlinkat),  SCMP_SYS(fchown),    SCMP_SYS(fchownat),  SCMP_SYS(fchmod),
-    SCMP_SYS(fchmodat),  SCMP_SYS(utimensat), SCMP_SYS(fsetxattr), SCMP_SYS(setresuid),
-    SCMP_SYS(setresgid), SCMP_SYS(shmget),    SCMP_SYS(shmat),     SCMP_SYS(shmdt),
-    SCMP_SYS(shmctl),    SCMP_SYS(semget),    SCMP_SYS(semctl),    SCMP_SYS(msgget),
-    SCMP_SYS(msgsnd),    SCMP_SYS(msgctl),    SCMP_SYS(mq_open),   SCMP_SYS(mq_unlink),
+    SCMP_SYS(fchdir),    SCMP_SYS(lsetxattr), SCMP_SYS(fchmodat),  SCMP_SYS(utimensat),
+    SCMP_SYS(fsetxattr), SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(shmget),
+    SCMP_SYS(shmat),     SCMP_SYS(shmdt),     SCMP_SYS(shmctl),    SCMP_SYS(semget),
+    SCMP_SYS(semctl),    SCMP_SYS(msgget),    SCMP_SYS(msgsnd),    SCMP_SYS(msgctl),
+    SCMP_SYS(mq_open),   SCMP_SYS(mq_unlink),
 };
 
 static int allow(scmp_filter_ctx context, const int *calls, size_t n)

@@ -33,14 +33,16 @@ static void fill_tables(void)
             crc = crc & 1 ? crc >> 1 ^ POLYNOMIAL : crc >> 1;
         bytes[i] = crc;
     }
-    for (unsigned place = 0; place < 4; place++)
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t crc = i << (8 * place);
+    /* what a byte becomes is the sum of what its bits become */
+    for (unsigned bit = 0; bit < 32; bit++) {
+        uint32_t crc = UINT32_C(1) << bit;
 
-            for (unsigned n = 0; n < PART; n++)
-                crc = bytes[crc & 0xff] ^ (crc >> 8);
-            over_part[place][i] = crc;
-        }
+        for (unsigned n = 0; n < PART; n++)
+            crc = bytes[crc & 0xff] ^ (crc >> 8);
+        for (uint32_t i = 0; i < 256; i++)
+            if (i >> bit % 8 & 1)
+                over_part[bit / 8][i] ^= crc;
+    }
 }
 
 #ifdef __x86_64__

@@ -15,37 +15,32 @@
 
 #define CHUNK (256 * 1024)
 
-/* A part of the file with data. */
-typedef struct {
-    uint64_t offset, length;
-} Extent;
-
-/* Finds the parts with data; one that is all of it when that cannot be told. */
-static GArray *find_extents(int fd, uint64_t size, bool sparse)
+/* Finds the parts with data. Returns: NULL when they cannot be told: all is data then. */
+static GArray *find_extents(int fd, uint64_t size)
 {
-    GArray *extents = g_array_new(FALSE, FALSE, sizeof(Extent));
-    const Extent all = { 0, size };
+    g_autoptr(GArray) extents = g_array_new(TRUE, FALSE, sizeof(BerthExtent));
     uint64_t offset = 0;
 
     while (offset < size) {
-        off_t data = sparse ? lseek(fd, (off_t)offset, SEEK_DATA) : -1, hole;
-        Extent extent;
+        off_t data = lseek(fd, (off_t)offset, SEEK_DATA), hole;
+        BerthExtent extent;
 
-        if (data < 0 && (!sparse || errno != ENXIO) && extents->len == 0)
-            g_array_append_val(extents, all);
-        if (data < 0 || (uint64_t)data >= size) /* ENXIO: only a hole is left */
+        if (data < 0 && errno != ENXIO)
+            return NULL;
+        if (data < 0 || (uint64_t)data >= size) /* only a hole is left */
             break;
         hole = lseek(fd, data, SEEK_HOLE);
         if (hole <= data) /* it was cut meanwhile */
             break;
-        extent = (Extent){ (uint64_t)data, MIN((uint64_t)hole, size) - (uint64_t)data };
+        extent = (BerthExtent){ (uint64_t)data, MIN((uint64_t)hole, size) - (uint64_t)data };
         g_array_append_val(extents, extent);
         offset = (uint64_t)hole;
     }
-    return extents;
+    return g_steal_pointer(&extents);
 }
 
-static bool write_extent(BerthSnapshotWriter *writer, int fd, const Extent *extent, GError **error)
+static bool write_extent(BerthSnapshotWriter *writer, int fd, const BerthExtent *extent,
+                         GError **error)
 {
     static char *buffer;
     uint64_t done = 0;
@@ -71,32 +66,22 @@ static bool write_extent(BerthSnapshotWriter *writer, int fd, const Extent *exte
     return true;
 }
 
-bool berth_snapshot_data(BerthSnapshotWriter *writer, struct archive_entry *entry, int fd,
-                         uint64_t size, bool sparse, GError **error)
+bool berth_snapshot_data(BerthSnapshotWriter *writer, BerthMember *member, int fd, bool sparse,
+                         GError **error)
 {
-    g_autoptr(GArray) extents = find_extents(fd, size, sparse);
-    const Extent *first = (const Extent *)(const void *)extents->data;
-    bool holes = extents->len != 1 || first->offset != 0 || first->length != size;
-    uint64_t offset = 0;
+    const BerthExtent all = { 0, member->size };
+    g_autoptr(GArray) found = sparse && member->size > 0 ? find_extents(fd, member->size) : NULL;
+    const BerthExtent *extents = found ? (const BerthExtent *)(const void *)found->data : &all;
+    size_t n = found ? found->len : 1;
 
-    archive_entry_set_size(entry, (la_int64_t)size);
-    for (guint i = 0; holes && size > 0 && i < extents->len; i++)
-        archive_entry_sparse_add_entry(entry, (la_int64_t)first[i].offset,
-                                       (la_int64_t)first[i].length);
-    /* a file that is one hole is said to have data of no length at its end */
-    if (size > 0 && extents->len == 0)
-        archive_entry_sparse_add_entry(entry, (la_int64_t)size, 0);
-    if (!berth_snapshot_writer_begin(writer, entry, error))
-        return false;
-    for (guint i = 0; i < extents->len; i++) {
-        const Extent *extent = &g_array_index(extents, Extent, i);
-
-        if (extent->offset > offset &&
-            !berth_snapshot_writer_hole(writer, extent->offset - offset, error))
-            return false;
-        if (!write_extent(writer, fd, extent, error))
-            return false;
-        offset = extent->offset + extent->length;
+    if (n != 1 || extents->length != member->size) {
+        member->extents = extents;
+        member->n_extents = n;
     }
-    return offset == size || berth_snapshot_writer_hole(writer, size - offset, error);
+    if (!berth_snapshot_writer_begin(writer, member, error))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!write_extent(writer, fd, &extents[i], error))
+            return false;
+    return true;
 }

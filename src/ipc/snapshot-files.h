@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "ipc/snapshot-index.h"
-#include "ipc/snapshot-refusals.h"
 #include "ipc/snapshot-writer.h"
 
-/**
- * berth_files_find_unlinked:
- * @shm: directory descriptor of the shm
- * @index: gets what is in use
- * @refusals: gets `unlinked` when files without a name are in use
- *
- * To be called by whoever may read every directory.
- */
-bool berth_files_find_unlinked(int shm, BerthIndex *index, BerthRefusals *refusals, GError **error);
+#include <dirent.h>
 
-/**
- * berth_files_survey:
- * @refusals: gets what cannot be kept
- *
- * Looks at every file and reads none.
+#define BERTH_FILES_DEPTH_MAX 128 /* directories in each other */
+
+/** berth_files_type: Returns: the type (S_IFMT) of an entry of the directory @dir; 0: it is gone.
  */
-bool berth_files_survey(int shm, BerthRefusals *refusals, GError **error);
+mode_t berth_files_type(int dir, const struct dirent *entry);
 
 /**
  * berth_files_write: writes the files below @shm, but for those that @leave_out names.
+ * @error: BERTH_ERROR_NOT_SUPPORTED for one that cannot be kept for what shows only when it is open
  */
 bool berth_files_write(BerthSnapshotWriter *writer, int shm, const char *const *leave_out,
                        GError **error);

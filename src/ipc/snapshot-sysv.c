@@ -22,6 +22,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -230,17 +231,13 @@ bool berth_sysv_survey(int maps, BerthIndex *index, BerthRefusals *refusals, GEr
     return survey_messages(index, refusals, error);
 }
 
-static struct archive_entry *new_entry(const char *kind, const BerthSysvPerm *perm)
+static BerthMember member_of(const char *path, const BerthSysvPerm *perm, uint64_t size)
 {
-    g_autofree char *name = member_name(kind, perm->id);
-    struct archive_entry *entry = archive_entry_new();
-
-    archive_entry_set_pathname(entry, name);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, (mode_t)perm->mode);
-    archive_entry_set_uid(entry, perm->uid);
-    archive_entry_set_gid(entry, perm->gid);
-    return entry;
+    return (BerthMember){ .path = path,
+                          .size = size,
+                          .mode = S_IFREG | (mode_t)perm->mode,
+                          .uid = perm->uid,
+                          .gid = perm->gid };
 }
 
 static bool is_gone(int id)
@@ -289,13 +286,14 @@ static bool copy_messages(int id, GByteArray *out, GError **error)
 
 static bool write_messages(BerthSnapshotWriter *writer, const BerthMessages *queue, GError **error)
 {
-    g_autoptr(BerthEntry) entry = new_entry(BERTH_SNAPSHOT_MESSAGES, &queue->perm);
+    g_autofree char *path = member_name(BERTH_SNAPSHOT_MESSAGES, queue->perm.id);
     g_autoptr(GByteArray) data = g_byte_array_new();
+    BerthMember member;
 
     if (!copy_messages(queue->perm.id, data, error))
         return false;
-    archive_entry_set_size(entry, data->len);
-    return berth_snapshot_writer_begin(writer, entry, error) &&
+    member = member_of(path, &queue->perm, data->len);
+    return berth_snapshot_writer_begin(writer, &member, error) &&
            berth_snapshot_writer_data(writer, data->data, data->len, error);
 }
 
@@ -303,9 +301,10 @@ bool berth_sysv_write(BerthSnapshotWriter *writer, const BerthIndex *index, GErr
 {
     for (guint i = 0; i < index->segments->len; i++) {
         const BerthSegment *segment = &g_array_index(index->segments, BerthSegment, i);
-        g_autoptr(BerthEntry) entry = new_entry(BERTH_SNAPSHOT_SEGMENT, &segment->perm);
+        g_autofree char *path = member_name(BERTH_SNAPSHOT_SEGMENT, segment->perm.id);
+        BerthMember member = member_of(path, &segment->perm, segment->size);
 
-        if (!berth_snapshot_data(writer, entry, segment->fd, segment->size, true, error))
+        if (!berth_snapshot_data(writer, &member, segment->fd, true, error))
             return false;
     }
     for (guint i = 0; i < index->messages->len; i++)

@@ -10,34 +10,32 @@
 #include "ipc/snapshot-writer.h"
 
 #include "base/error.h"
-#include "base/libarchive.h"
 #include "ipc/snapshot-crc.h"
 #include "ipc/snapshot-index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define BUFFER        (256 * 1024)
 #define LARGE         (64 * 1024) /* bytes from which data is written from where it lies */
 #define STALL_SECONDS 600         /* without any progress */
-#define HOLE_CHUNK    (1 << 30)
 
 struct BerthSnapshotWriter {
     int fd;
-    struct archive *archive; /* owned */
-    uint8_t *buffer;         /* owned: BUFFER bytes, used of them not yet written */
+    GByteArray *header; /* owned: of the member begun last */
+    uint8_t *buffer;    /* owned: BUFFER bytes, used of them not yet written */
     size_t used;
     size_t summed;  /* of them in crc */
-    uint64_t bytes; /* given out by libarchive */
+    uint64_t bytes; /* of the archive so far */
+    uint64_t left;  /* of the member begun last */
     uint64_t members;
     uint32_t crc; /* of these bytes, but for what is not summed up yet */
     int err;      /* why writing failed */
-    void *zeros;  /* (nullable) HOLE_CHUNK bytes that nobody reads */
 };
 
 /* Waits for room. Returns: false when there is none for too long. */
@@ -103,32 +101,33 @@ static bool flush(BerthSnapshotWriter *writer, const void *data, size_t length)
     return write_parts(writer, parts, G_N_ELEMENTS(parts));
 }
 
-static la_ssize_t on_write(struct archive *archive, void *userdata, const void *data, size_t length)
+/* The next bytes of the archive. */
+static bool append(BerthSnapshotWriter *writer, const void *data, size_t length)
 {
-    BerthSnapshotWriter *writer = userdata;
-    bool ok = true;
-
+    if (length == 0) /* @data may be NULL then */
+        return true;
     writer->bytes += length;
-    if (length >= LARGE) {
-        ok = flush(writer, data, length);
-    } else {
-        if (writer->used + length > BUFFER)
-            ok = flush(writer, NULL, 0);
-        memcpy(writer->buffer + writer->used, data, length);
-        writer->used += length;
-    }
-    if (ok)
-        return (la_ssize_t)length;
-    archive_set_error(archive, writer->err, "write");
-    return -1;
+    if (length >= LARGE)
+        return flush(writer, data, length);
+    if (writer->used + length > BUFFER && !flush(writer, NULL, 0))
+        return false;
+    memcpy(writer->buffer + writer->used, data, length);
+    writer->used += length;
+    return true;
+}
+
+/* Ends the member begun last: what follows begins at a whole block. */
+static bool pad(BerthSnapshotWriter *writer)
+{
+    static const uint8_t zeros[BERTH_PAX_BLOCK];
+
+    g_assert(writer->left == 0);
+    return append(writer, zeros, (size_t)(-writer->bytes % BERTH_PAX_BLOCK));
 }
 
 static bool set_failed(const BerthSnapshotWriter *writer, GError **error)
 {
     switch (writer->err) {
-    case 0:
-        return berth_set_error(error, BERTH_ERROR_FAILED, "cannot make the archive: %s",
-                               archive_error_string(writer->archive));
     case EPIPE:
         return berth_set_error(error, BERTH_ERROR_FAILED,
                                "cannot write the archive: nobody reads it any more");
@@ -142,110 +141,66 @@ static bool set_failed(const BerthSnapshotWriter *writer, GError **error)
     }
 }
 
-BerthSnapshotWriter *berth_snapshot_writer_new(int fd, GError **error)
+BerthSnapshotWriter *berth_snapshot_writer_new(int fd)
 {
-    g_autoptr(BerthSnapshotWriter) writer = g_new0(BerthSnapshotWriter, 1);
+    BerthSnapshotWriter *writer = g_new0(BerthSnapshotWriter, 1);
 
     writer->fd = fd;
     writer->buffer = g_malloc(BUFFER);
-    writer->archive = archive_write_new();
-    if (!writer->archive || archive_write_set_format_pax(writer->archive) != ARCHIVE_OK ||
-        archive_write_set_options(writer->archive, "xattrheader=SCHILY") != ARCHIVE_OK ||
-        /* no blocks: each write comes here as it is */
-        archive_write_set_bytes_per_block(writer->archive, 0) != ARCHIVE_OK ||
-        archive_write_open(writer->archive, writer, NULL, on_write, NULL) != ARCHIVE_OK) {
-        set_failed(writer, error);
-        return NULL;
-    }
-    return g_steal_pointer(&writer);
+    writer->header = g_byte_array_new();
+    return writer;
 }
 
 void berth_snapshot_writer_free(BerthSnapshotWriter *writer)
 {
     if (!writer)
         return;
-    if (writer->archive) {
-        (void)archive_write_fail(writer->archive); /* else it would go on writing */
-        (void)archive_write_free(writer->archive);
-    }
-    if (writer->zeros)
-        (void)munmap(writer->zeros, HOLE_CHUNK);
+    g_byte_array_unref(writer->header);
     g_free(writer->buffer);
     g_free(writer);
 }
 
-bool berth_snapshot_writer_begin(BerthSnapshotWriter *writer, struct archive_entry *entry,
+bool berth_snapshot_writer_begin(BerthSnapshotWriter *writer, const BerthMember *member,
                                  GError **error)
 {
+    if (!pad(writer))
+        return set_failed(writer, error);
     writer->members++;
-    return archive_write_header(writer->archive, entry) >= ARCHIVE_WARN ||
-           set_failed(writer, error);
+    g_byte_array_set_size(writer->header, 0);
+    writer->left = berth_pax_header(member, writer->header);
+    return append(writer, writer->header->data, writer->header->len) || set_failed(writer, error);
 }
 
 bool berth_snapshot_writer_data(BerthSnapshotWriter *writer, const void *data, size_t length,
                                 GError **error)
 {
-    const char *p = data;
-
-    while (length > 0) {
-        la_ssize_t n = archive_write_data(writer->archive, p, length);
-
-        if (n <= 0)
-            return set_failed(writer, error);
-        p += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
-
-bool berth_snapshot_writer_hole(BerthSnapshotWriter *writer, uint64_t length, GError **error)
-{
-    /* libarchive counts the bytes of a hole and does not look at them */
-    if (!writer->zeros) {
-        void *map =
-            mmap(NULL, HOLE_CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (map == MAP_FAILED)
-            return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                         "cannot map memory for holes");
-        writer->zeros = map;
-    }
-    while (length > 0) {
-        size_t chunk = (size_t)MIN(length, (uint64_t)HOLE_CHUNK);
-
-        if (!berth_snapshot_writer_data(writer, writer->zeros, chunk, error))
-            return false;
-        length -= chunk;
-    }
-    return true;
+    g_assert(length <= writer->left);
+    writer->left -= length;
+    return append(writer, data, length) || set_failed(writer, error);
 }
 
 bool berth_snapshot_writer_file(BerthSnapshotWriter *writer, const char *path, const void *data,
                                 size_t length, GError **error)
 {
-    g_autoptr(BerthEntry) entry = archive_entry_new();
+    const BerthMember member = { .path = path, .size = length };
 
-    archive_entry_set_pathname(entry, path);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0600);
-    archive_entry_set_size(entry, (la_int64_t)length);
-    return berth_snapshot_writer_begin(writer, entry, error) &&
+    return berth_snapshot_writer_begin(writer, &member, error) &&
            berth_snapshot_writer_data(writer, data, length, error);
 }
 
 bool berth_snapshot_writer_end(BerthSnapshotWriter *writer, GError **error)
 {
+    static const uint8_t end[2 * BERTH_PAX_BLOCK];
     g_autofree char *text = NULL;
 
     /* the padding of the last member is among the bytes that are counted */
-    if (archive_write_finish_entry(writer->archive) != ARCHIVE_OK)
+    if (!pad(writer))
         return set_failed(writer, error);
     sum_up(writer);
     text = g_strdup_printf("{\"bytes\": %" PRIu64 ", \"crc32c\": \"%08x\", \"members\": %" PRIu64
                            "}\n",
                            writer->bytes, writer->crc, writer->members);
-    if (!berth_snapshot_writer_file(writer, BERTH_SNAPSHOT_END, text, strlen(text), error))
-        return false;
-    return (archive_write_close(writer->archive) == ARCHIVE_OK && flush(writer, NULL, 0)) ||
-           set_failed(writer, error);
+    return berth_snapshot_writer_file(writer, BERTH_SNAPSHOT_END, text, strlen(text), error) &&
+           ((pad(writer) && append(writer, end, sizeof(end)) && flush(writer, NULL, 0)) ||
+            set_failed(writer, error));
 }

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/libarchive.h"
+#include "ipc/snapshot-pax.h"
 
-#include <glib.h>
 #include <stdbool.h>
-#include <stdint.h>
-
-typedef struct archive_entry BerthEntry;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthEntry, archive_entry_free)
 
 typedef struct BerthSnapshotWriter BerthSnapshotWriter;
 
@@ -16,20 +11,21 @@ typedef struct BerthSnapshotWriter BerthSnapshotWriter;
  * berth_snapshot_writer_new:
  * @fd: (not owned) where to write: a file, from its offset on, a pipe or a socket
  *
- * Returns: (transfer full): the writer of one archive, or NULL.
+ * Returns: (transfer full): the writer of one archive.
  */
-BerthSnapshotWriter *berth_snapshot_writer_new(int fd, GError **error);
+BerthSnapshotWriter *berth_snapshot_writer_new(int fd);
 void berth_snapshot_writer_free(BerthSnapshotWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthSnapshotWriter, berth_snapshot_writer_free)
 
-/** berth_snapshot_writer_begin: writes the header of @entry; its data follows. */
-bool berth_snapshot_writer_begin(BerthSnapshotWriter *writer, struct archive_entry *entry,
+/** berth_snapshot_writer_begin: writes the headers of @member; its data follows. */
+bool berth_snapshot_writer_begin(BerthSnapshotWriter *writer, const BerthMember *member,
                                  GError **error);
-/** berth_snapshot_writer_data: writes @length bytes of the data of the entry begun. */
+/**
+ * berth_snapshot_writer_data: writes @length bytes of the data of the member begun, without its
+ * holes; all of them together must be as many as it said.
+ */
 bool berth_snapshot_writer_data(BerthSnapshotWriter *writer, const void *data, size_t length,
                                 GError **error);
-/** berth_snapshot_writer_hole: goes over @length bytes that the entry said are a hole. */
-bool berth_snapshot_writer_hole(BerthSnapshotWriter *writer, uint64_t length, GError **error);
 
 /** berth_snapshot_writer_file: writes a whole member with a plain file of root's. */
 bool berth_snapshot_writer_file(BerthSnapshotWriter *writer, const char *path, const void *data,

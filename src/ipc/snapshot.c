@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/slot.h"
 #include "ipc/snapshot-archive.h"
@@ -20,13 +19,13 @@
 #include "ipc/snapshot-processes.h"
 #include "ipc/snapshot-queues.h"
 #include "ipc/snapshot-settle.h"
+#include "ipc/snapshot-survey.h"
 #include "ipc/snapshot-sysv.h"
 #include "ipc/sysctls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -126,7 +125,7 @@ static bool survey(Job *job, GError **error)
     read_sysctls(job);
     return berth_queues_survey(job->fds.mqueue, proc, job->spec->stopped, index->queues, &refusals,
                                error) &&
-           berth_files_find_unlinked(shm, index, &refusals, error) &&
+           berth_files_survey(shm, index, &refusals, error) &&
            berth_refusals_check(&refusals, error);
 }
 
@@ -161,8 +160,8 @@ static bool survey_in_helper(Job *job, int maps, int shm, GError **error)
     BERTH_AUTO_REFUSALS refusals = { .leave_out = job->spec->leave_out };
 
     return berth_sysv_survey(maps, job->index, &refusals, error) &&
-           berth_files_survey(shm, &refusals, error) && open_queues(job, &refusals, error) &&
-           berth_refusals_check(&refusals, error);
+           (job->spec->actor.uid == 0 || berth_files_check_access(shm, &refusals, error)) &&
+           open_queues(job, &refusals, error) && berth_refusals_check(&refusals, error);
 }
 
 /* A line feed ends each head and each message, so that the file can be looked at. */
@@ -192,8 +191,10 @@ static bool write_queue(Job *job, BerthSnapshotWriter *writer, const BerthQueue 
                         GError **error)
 {
     g_autofree char *path = g_strconcat(BERTH_SNAPSHOT_QUEUE "/", queue->name, NULL);
-    g_autoptr(BerthEntry) entry = archive_entry_new();
-    uint64_t offset = 0, size = 0;
+    BerthMember member = {
+        .path = path, .mode = S_IFREG | (mode_t)queue->mode, .uid = queue->uid, .gid = queue->gid
+    };
+    uint64_t offset = 0;
 
     /* the messages are back in the queue before anything is written, which can take long */
     if (!berth_spill_take(&job->spill, fd, queue->name, error))
@@ -204,25 +205,18 @@ static bool write_queue(Job *job, BerthSnapshotWriter *writer, const BerthQueue 
 
         (void)berth_spill_next(&job->spill, i, &offset, &length, &priority);
         head = message_head(priority, length);
-        size += strlen(head) + length + 1;
+        member.size += strlen(head) + length + 1;
     }
-    archive_entry_copy_pathname(entry, path);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, (mode_t)queue->mode);
-    archive_entry_set_uid(entry, queue->uid);
-    archive_entry_set_gid(entry, queue->gid);
-    archive_entry_set_size(entry, (la_int64_t)size);
-    return berth_snapshot_writer_begin(writer, entry, error) &&
+    return berth_snapshot_writer_begin(writer, &member, error) &&
            write_messages(writer, &job->spill, error);
 }
 
 static bool write_all(Job *job, int shm, GError **error)
 {
     g_autofree char *text = berth_snapshot_index_to_text(job->index, error);
-    g_autoptr(BerthSnapshotWriter) writer =
-        text ? berth_snapshot_writer_new(job->spec->archive, error) : NULL;
+    g_autoptr(BerthSnapshotWriter) writer = berth_snapshot_writer_new(job->spec->archive);
 
-    if (!writer ||
+    if (!text ||
         !berth_snapshot_writer_file(writer, BERTH_SNAPSHOT_INDEX, text, strlen(text), error) ||
         !berth_files_write(writer, shm, job->spec->leave_out, error) ||
         !berth_sysv_write(writer, job->index, error))
@@ -249,9 +243,7 @@ static bool work(int socket, void *data, GError **error)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
                                      "cannot open the memory of the sandbox");
     berth_close_others(keep, G_N_ELEMENTS(keep));
-    (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names are UTF-8, or bytes */
-    if (!berth_libarchive_load(error) ||
-        !berth_actor_become(&job->spec->actor, BERTH_ACTOR_READS, shm, error) ||
+    if (!berth_actor_become(&job->spec->actor, BERTH_ACTOR_READS, shm, error) ||
         !survey_in_helper(job, maps, shm, error))
         return false;
     maps = berth_close(maps);

@@ -6,10 +6,12 @@ Every function runs in the member and returns plain values.
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import signal
 import stat
+import struct
 import time
 
 from . import syscalls
@@ -299,7 +301,26 @@ def chmod(path, mode):
 
 
 def setxattr(path, name, value):
-    os.setxattr(path, name, value)
+    os.setxattr(path, name, value, follow_symlinks=False)
+
+
+def set_flags(path, flags):
+    """As chattr does (FS_IOC_SETFLAGS)."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, 0x40086602, struct.pack('<l', flags))
+    finally:
+        os.close(fd)
+
+
+def acl(*entries):
+    """entries: (tag, permissions, ID). Returns: the value of system.posix_acl_*."""
+    return struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in entries)
+
+
+# the owner, a user, the group, the mask, others
+ACL = [(0x01, 6, 0xffffffff), (0x02, 4, 1000), (0x04, 0, 0xffffffff), (0x10, 4, 0xffffffff),
+       (0x20, 0, 0xffffffff)]
 
 
 def utime(path, ns):
@@ -326,7 +347,10 @@ def call(name, *args, **kwargs):
 def _describe_file(path, inodes):
     status = os.lstat(path)
     found = {'mode': oct(status.st_mode), 'uid': status.st_uid, 'gid': status.st_gid,
-             'mtime': status.st_mtime_ns, 'links': status.st_nlink}
+             'mtime': status.st_mtime_ns, 'links': status.st_nlink,
+             'attributes': {name: os.getxattr(path, name, follow_symlinks=False)
+                            for name in sorted(os.listxattr(path, follow_symlinks=False))
+                            if not name.startswith('security.selinux')}}
     if stat.S_ISREG(status.st_mode):
         with open(path, 'rb') as file:
             found['data'] = hashlib.sha256(file.read()).hexdigest()
@@ -334,9 +358,6 @@ def _describe_file(path, inodes):
         found['same'] = inodes.setdefault(status.st_ino, path)
     if stat.S_ISLNK(status.st_mode):
         found['target'] = os.readlink(path)
-    else:
-        found['attributes'] = {name: os.getxattr(path, name) for name in sorted(os.listxattr(path))
-                               if not name.startswith('security.')}
     return found
 
 
@@ -423,7 +444,14 @@ def fill():
         os.lchown(top + name, uid, gid)
     os.chmod(top + 'plain', 0o6755)
     os.setxattr(top + 'plain', 'user.note', b'a value\0with more')
+    os.setxattr(top + 'plain', 'user.a=b%3D%', b'')
+    os.setxattr(top + 'plain', 'security.capability',
+                struct.pack('<5I', 0x02000001, 1 << 10, 0, 0, 0))  # CAP_NET_BIND_SERVICE
     os.setxattr(top + 'dir', 'trusted.note', b'root only')
+    os.setxattr(top + 'dir', 'system.posix_acl_default', acl(*ACL))
+    os.setxattr(top + 'dir/again', 'system.posix_acl_access', acl(*ACL))
+    os.setxattr(top + 'fifo', 'system.posix_acl_access', acl(*ACL))
+    setxattr(top + 'dir/link', 'trusted.of-a-link', bytes(3000))
     for name in sorted(describe_files()):
         os.utime(top + name, ns=(10 ** 18 + 7, 10 ** 18 + 123456789), follow_symlinks=False)
     shm_remove(shm_make(1, 4096))  # so that IDs do not begin at 0

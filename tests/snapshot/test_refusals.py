@@ -100,6 +100,18 @@ class Refusals(RefusalTestCase):
         self.inside.do(contents.call, 'mknod', '/dev/shm/device', 0o20600, os.makedev(1, 3))
         self.assertRefused('shm/device', 'NotSupported')
 
+    def test_flags(self):
+        """A file that may not be changed could not be named, nor removed again."""
+        for flag, name in ((0x10, 'immutable'), (0x20, 'append-only')):
+            with self.subTest(name=name):
+                self.inside.write(f'/dev/shm/{name}', 'text')
+                self.inside.do(contents.set_flags, f'/dev/shm/{name}', flag)
+                with self.assertError('NotSupported', f'shm/{name}: .*chattr -ia.*LeaveOut'):
+                    self.save(self.path)
+                self.save(self.path, LeaveOut=[f'shm/{name}'])
+                self.inside.do(contents.set_flags, f'/dev/shm/{name}', 0)
+                self.save(self.path)
+
     def test_depth(self):
         path = '/dev/shm'
         for _ in range(140):
