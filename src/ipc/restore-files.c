@@ -14,6 +14,7 @@
 #include "base/libarchive.h"
 #include "base/names.h"
 #include "ipc/restore-log.h"
+#include "ipc/restore-top.h"
 #include "ipc/snapshot-attributes.h"
 #include "ipc/snapshot-index.h"
 #include "ipc/snapshot-pax.h"
@@ -447,29 +448,17 @@ static bool make(BerthRestoreFiles *files, const char *last, struct archive_entr
 /* The shm itself, which is there: it gets its attributes when all is done. */
 static bool begin(BerthRestoreFiles *files, struct archive_entry *entry, GError **error)
 {
-    Directory directory = { .name = g_strdup(BERTH_SNAPSHOT_SHM), .fd = -1 };
-    g_autofree char *record = NULL;
-    struct stat st;
+    Directory directory = { .fd = openat(files->shm, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 
-    directory.fd = openat(files->shm, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory.fd >= 0)
-        g_array_append_val(files->stack, directory);
-    else
-        g_free(directory.name);
-    if (directory.fd < 0 || fstat(directory.fd, &st) < 0)
+    if (directory.fd < 0)
         return set_failed(files, error, "open");
-    if (!entry || (uid_of(entry) == st.st_uid && gid_of(entry) == st.st_gid &&
-                   (archive_entry_perm(entry) & 07777) == (st.st_mode & 07777)))
+    g_array_append_val(files->stack, directory);
+    g_array_index(files->stack, Directory, 0).name = g_strdup(BERTH_SNAPSHOT_SHM);
+    if (!entry)
         return true;
     if (archive_entry_filetype(entry) != AE_IFDIR)
         return set_invalid(files, error, "is no directory");
-    if (files->actor->uid != 0)
-        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
-                               "the snapshot's shm has permissions or an owner of its own, which "
-                               "only root can restore");
-    record = g_strdup_printf("%o %u %u", (unsigned)archive_entry_perm(entry) & 07777, uid_of(entry),
-                             gid_of(entry));
-    return berth_restore_log_add(files->log, BERTH_LOG_ROOT, record, error);
+    return berth_restore_top_note(directory.fd, files->log, files->actor, entry, error);
 }
 
 bool berth_restore_files_add(BerthRestoreFiles *files, const char *path,

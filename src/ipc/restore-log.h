@@ -14,6 +14,8 @@ enum {
     BERTH_LOG_QUEUE = 'q',     /* NAME that is about to be made */
     BERTH_LOG_FILE = 'f',      /* NUMBER=NAME: what PREFIX and NUMBER becomes */
     BERTH_LOG_ROOT = 'r',      /* MODE UID GID of the shm itself */
+    BERTH_LOG_ATTRIBUTE = 'x', /* VALUE=NAME, likewise, the value in hexadecimal digits */
+    BERTH_LOG_TIMES = 't',     /* SECONDS NANOSECONDS of the last access, and of the last change */
     BERTH_LOG_FINAL = 'z',     /* NAME=VALUE: a sysctl that is set at the end */
     BERTH_LOG_COMMIT = 'c',    /* all is there: names are given, what follows is carried on */
     BERTH_LOG_ABORT = 'u',     /* a name was taken meanwhile: all is undone after all */

@@ -3,7 +3,6 @@
 
 #include "base/libarchive.h"
 
-
 typedef struct BerthRestoreReader BerthRestoreReader;
 
 /**

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "ipc/restore-log.h"
+#include "ipc/restore-top.h"
 #include "ipc/snapshot-index.h"
 #include "ipc/sysctls.h"
 
@@ -254,21 +255,6 @@ static bool rename_all(int shm, const GPtrArray *records, GError **error)
     return ok;
 }
 
-/* Mode and owner of the shm itself. */
-static bool set_root(int shm, const char *text, GError **error)
-{
-    unsigned mode, uid, gid;
-    struct stat st;
-
-    if (sscanf(text, "%o %u %u", &mode, &uid, &gid) != 3 || fstat(shm, &st) < 0)
-        return berth_set_error(error, BERTH_ERROR_FAILED, "the log of a restore is damaged");
-    if (((st.st_uid != uid || st.st_gid != gid) && fchown(shm, uid, gid) < 0) ||
-        ((st.st_mode & 07777) != mode && fchmod(shm, mode & 07777) < 0))
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                     "cannot give the shm its permissions");
-    return true;
-}
-
 /* What comes after the names: sysctls as they were saved, else as they were before. */
 static bool finish(BerthPlaces *places, const GPtrArray *records, int shm, uint64_t pages,
                    char **shmall, GError **error)
@@ -283,8 +269,6 @@ static bool finish(BerthPlaces *places, const GPtrArray *records, int shm, uint6
         const char *record = records->pdata[i], *text = record + 1;
         guint64 value;
 
-        if (*record == BERTH_LOG_ROOT && !set_root(shm, text, error))
-            return false;
         if (*record != BERTH_LOG_FINAL)
             continue;
         if (!g_str_has_prefix(text, name_shmall)) {
@@ -296,7 +280,7 @@ static bool finish(BerthPlaces *places, const GPtrArray *records, int shm, uint6
             *shmall = g_strdup(text + strlen(name_shmall));
         }
     }
-    return true;
+    return berth_restore_top_set(shm, records, error);
 }
 
 /* What follows the commit. When it fails for a name that is taken, no file has a name. */

@@ -268,6 +268,22 @@ def hole(path, size, parts):
     os.close(fd)
 
 
+def parts(path, expected):
+    """Returns: (size, blocks, parts as hole() takes them) of a sparse file."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        status = os.fstat(fd)
+        return status.st_size, status.st_blocks, [(offset, os.pread(fd, len(data), offset))
+                                                  for offset, data in expected]
+    finally:
+        os.close(fd)
+
+
+def times(path):
+    status = os.stat(path)
+    return status.st_atime_ns, status.st_mtime_ns
+
+
 def write_many(directory, count, size):
     for number in range(count):
         with open(f'{directory}/{number:05}', 'wb') as file:
@@ -370,6 +386,10 @@ def describe_files(top='/dev/shm'):
             path = os.path.join(where, name)
             found[os.path.relpath(path, top)] = _describe_file(path, inodes)
     return found
+
+
+def describe_top():
+    return _describe_file('/dev/shm', {})
 
 
 def _table(kind):

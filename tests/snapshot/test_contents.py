@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import tarfile
 import tempfile
 import unittest
 
@@ -90,6 +91,85 @@ class Everything(SnapshotTestCase):
         self.save(one)
         self.load(self.instance.create('other'))
         self.assertEqual(self.joined('other').do(contents.msg_list, queue), messages)
+
+    def test_names_and_numbers(self):
+        """What does not fit into the header of a tar archive."""
+        one = self.instance.create('one')
+        member = self.joined('one')
+        top = '/dev/shm/'
+        long = 'x' * 250
+        member.do(contents.call, 'makedirs', f'{top}{long}/{long}/é{long[2:]}')
+        for name, data in ((f'{long}/{long}/file', 'text'), ('y' * 100, ''), ('y' * 96, 'exactly'),
+                           ('line\nfeed', 'x'), ('=', '='), ('12 path=forged', '')):
+            member.write(top + name, data)
+        member.do(contents.call, 'symlink', '/' + 'z' * 300, top + 'link')
+        member.do(contents.call, 'symlink', os.fsdecode(b'\xff\xfe'), top + 'link that is not UTF-8')
+        member.do(contents.call, 'link', f'{top}{long}/{long}/file', top + long + '/again')
+        member.do(contents.hole, f'{top}{long}/{long}/sparse', MB, [(8192, b'data')])
+        member.do(contents.hole, f'{top}parts', 100 << 20, [(n << 20, b'part') for n in range(100)])
+        member.do(contents.chown, f'{top}{long}/again', 3000000, 4294967294)
+        for name, ns in (('=', -10 ** 18), ('line\nfeed', 2 ** 34 * 10 ** 9 + 1), ('link', 1),
+                         ('y' * 100, 999999999)):
+            member.do(contents.utime, top + name, ns)
+        member.do(contents.setxattr, top + '=', 'user.empty', b'')
+        member.do(contents.setxattr, top + '=', 'user.large', os.urandom(60000))
+        files = member.do(contents.describe_files)
+        self.save(one)
+        self.load(self.instance.create('other'))
+        self.assertEqual(self.joined('other').do(contents.describe_files), files)
+        names = {'shm', *(f'shm/{name}' for name in files)}
+        with tarfile.open(self.file) as archive:
+            self.assertEqual({name for name in archive.getnames() if name.startswith('shm')}, names)
+        done = subprocess.run(['tar', 'tf', self.file, '--quoting-style=literal', '--null'],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        listed = os.fsdecode(done.stdout)
+        for name in names:
+            self.assertIn(name, listed)
+
+    def test_times(self):
+        """Also that of the last access, which a snapshot leaves as it is."""
+        one = self.instance.create('one')
+        member = self.joined('one')
+        member.write('/dev/shm/file', 'text')
+        member.mkdir('/dev/shm/dir')
+        times = (10 ** 18 + 123456789, 10 ** 18 + 987654321)
+        for name in ('', '/dir', '/file'):
+            member.do(contents.call, 'utime', '/dev/shm' + name, ns=times)
+        self.save(one)
+        self.load(self.instance.create('other'))
+        for found in (member, self.joined('other')):
+            for name in ('', '/dir', '/file'):
+                self.assertEqual(found.do(contents.times, '/dev/shm' + name), times, name)
+
+    def test_top(self):
+        """What the shm itself has, besides files."""
+        one = self.instance.create('one')
+        member = self.joined('one')
+        self.addCleanup(member.close)
+        member.do(contents.setxattr, '/dev/shm', 'system.posix_acl_default',
+                  contents.acl(*contents.ACL))
+        member.do(contents.setxattr, '/dev/shm', 'trusted.note', b'a=b')
+        member.do(contents.chown, '/dev/shm', 4, 5)
+        member.do(contents.chmod, '/dev/shm', 0o1775)
+        member.write('/dev/shm/file', 'text')
+        before = member.do(contents.describe_top), member.do(contents.describe_files)
+        self.save(one)
+        self.load(self.instance.create('other'))
+        again = self.joined('other')
+        self.assertEqual((again.do(contents.describe_top), again.do(contents.describe_files)), before)
+
+    def test_ten_gib(self):
+        """Holes take neither room nor time, in the archive or out of it."""
+        size = 10 << 30
+        parts = [(0, b'first'), (5 << 30, b'middle'), (size - 4, b'last')]
+        one = self.instance.create('one')
+        member = self.joined('one')
+        member.do(contents.hole, '/dev/shm/large', size, parts)
+        self.save(one)
+        self.assertLess(os.path.getsize(self.file), 100000)
+        self.load(self.instance.create('other'))
+        for found in (member, self.joined('other')):
+            self.assertEqual(found.do(contents.parts, '/dev/shm/large', parts), (size, 3 * 8, parts))
 
     def test_many_small_files(self):
         one, other = self.instance.create('one'), self.instance.create('other')
