@@ -43,7 +43,7 @@ struct BerthWorker {
     sd_bus_slot *run, *limiting; /* calls that it has not answered */
     uint64_t rate;               /* bytes a second that it shall keep to */
     bool rate_due;               /* and has not been told */
-    sd_event_source *begin, *silence, *limit, *grace, *exit;
+    sd_event_source *begin, *silence, *limit, *grace;
     BerthWorkerEvents events; /* finished is set when it runs */
     void *userdata;
 };
@@ -56,7 +56,6 @@ void berth_worker_free(BerthWorker *worker)
     sd_event_source_disable_unref(worker->silence);
     sd_event_source_disable_unref(worker->limit);
     sd_event_source_disable_unref(worker->grace);
-    sd_event_source_disable_unref(worker->exit);
     sd_bus_slot_unref(worker->run);
     sd_bus_slot_unref(worker->limiting);
     sd_bus_message_unref(worker->job);
@@ -356,18 +355,6 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
     return 1;
 }
 
-/*
- * The service ends: closes the bus before the library's own function for that comes, which would
- * wait until the worker has taken everything, perhaps for ever.
- */
-static int on_exit_of_service(sd_event_source *source, void *userdata)
-{
-    BerthWorker *worker = userdata;
-
-    sd_bus_close(worker->bus);
-    return 0;
-}
-
 static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
 {
     BERTH_AUTO_FD ours = socket;
@@ -398,15 +385,10 @@ static bool set_up_bus(BerthWorker *worker, int socket, GError **error)
         r = sd_bus_add_filter(worker->bus, NULL, on_message, worker);
     if (r >= 0)
         r = sd_bus_start(worker->bus);
-    if (r >=
-        0) /* else the end of the loop would flush it, and wait for a worker that is starting */
+    if (r >= 0) /* else the end of the loop would flush it, and wait for a worker that is mute */
         r = sd_bus_set_close_on_exit(worker->bus, false);
     if (r >= 0)
         r = sd_bus_attach_event(worker->bus, worker->daemon->event, PRIORITY);
-    if (r >= 0)
-        r = sd_event_add_exit(worker->daemon->event, &worker->exit, on_exit_of_service, worker);
-    if (r >= 0)
-        r = sd_event_source_set_priority(worker->exit, SD_EVENT_PRIORITY_IMPORTANT);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot make a bus for a worker");
 }

@@ -6,7 +6,8 @@ import pwd
 import signal
 import unittest
 
-from berthtest import BerthTestCase, IF_IMAGES, InstanceTestCase, ROOT_PATH, vardict
+from berthtest import (ALICE, BerthTestCase, IF_IMAGES, IF_TRANSFER, InstanceTestCase, ROOT_PATH,
+                       vardict)
 
 STAND_INS = range(61184, 65520)
 PROGRAMS = ('berth-transfer', 'berth-transfer-archive', 'berth-transfer-store')
@@ -164,6 +165,52 @@ class Launcher(InstanceTestCase):
         with self.assertError(NO_STORE, 'cannot start a worker: cannot open /no/such/file: No such'):
             images(self.instance)
         self.instance.create('demo')
+
+
+class Mute(InstanceTestCase):
+    """Workers that were started and never speak: what is to be flushed to them, they never take."""
+
+    def setUp(self):
+        super().setUp()
+        self.instance.terminate()
+        self.program = self.instance.tool('pull/mute-transfer')
+        self.instance.extra_environment['BERTH_TRANSFER'] = self.program
+        self.instance.start()
+
+    def workers(self):
+        """Returns: descriptors of those that are running."""
+        found = []
+        for pid in map(int, list(self.instance.processes())):
+            try:
+                pidfd = os.pidfd_open(pid)
+                if os.readlink(f'/proc/{pid}/exe') == self.program:
+                    self.addCleanup(os.close, pidfd)
+                    found.append(pidfd)
+                else:
+                    os.close(pidfd)
+            except OSError:
+                continue
+        return found
+
+    def test_the_service_ends_all_the_same(self):
+        alice = self.user(ALICE)
+        alice.begin(ROOT_PATH, IF_IMAGES, 'List', 'a{sv}', vardict({}))
+        transfer = self.instance.call(ROOT_PATH, IF_IMAGES, 'Pull', 'sa{sv}', 'h.example/a:1',
+                                      vardict({}))
+        self.assertTrue(transfer)
+        self.eventually(lambda: len(self.workers()) == 2)
+        workers = self.workers()
+        self.instance.terminate()
+        self.eventually(lambda: all(map(Launcher.has_ended, workers)))
+        self.instance.start()
+
+    def test_a_transfer_can_be_cancelled(self):
+        path = self.instance.call(ROOT_PATH, IF_IMAGES, 'Pull', 'sa{sv}', 'h.example/a:1',
+                                  vardict({}))
+        self.eventually(self.workers)
+        self.instance.call(path, IF_TRANSFER, 'Cancel', '')
+        self.assertEqual(self.instance.get(path, IF_TRANSFER, 'State'), 'cancelled')
+        self.eventually(lambda: not self.workers())
 
 
 if __name__ == '__main__':
