@@ -1,26 +1,38 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checkpoint and restore with CRIU: what each mode is for. The commands are those of
-berth-checkpoint(7)."""
+berth-checkpoint(7): they are read from it, and get their names and process IDs here."""
 
 import json
 import os
 import unittest
 
+import manual
 from berthtest import contents
 from machine import MachineTestCase
 
-DUMP = 'criu dump -t {pid} -D /var/tmp/{name}.img -o dump.log -v4 --manage-cgroups=ignore'
-RESTORE = ('criu restore -d --root /run/root -D /var/tmp/{name}.img -o restore.log -v4 '
-           '--pidfile /var/tmp/{name}.pid --manage-cgroups=ignore')
+EXAMPLES = manual.examples()
+RUN, DUMP, RESTORE = EXAMPLES['PRIVATE']
+CREATE_CONTAINER, CHECKPOINT_CONTAINER = EXAMPLES['With crun']
+FREEZE, SAVE, DUMP_BOTH, FILL, FORGET, RESTORE_BOTH, GO_ON = EXAMPLES['SHAREABLE']
+FILL_WITHOUT, = EXAMPLES['Programs with System V segments attached']
+
+
+def filled(text, **words):
+    """An example with its words in capitals replaced. Each must be there."""
+    for word, value in words.items():
+        assert word in text, text
+        text = text.replace(word, str(value))
+    return text
 
 
 class Private(MachineTestCase):
     def test_berthctl_run(self):
-        pid = self.start('one', 'make', how='berthctl run --ipc=private')
+        self.sh(filled(RUN, PROGRAM="sh -c 'umount /run/bus/socket; exec holder /var/tmp/one make'"))
+        pid = int(self.report('one', 1).removeprefix('ready '))
         self.assertEqual(self.ask('one', pid, 'USR1'), 'ok')
-        self.sh('mkdir /var/tmp/one.img; ' + DUMP.format(name='one', pid=pid))
+        self.sh(filled(DUMP, PID=pid))
         self.eventually(lambda: not self.instance.list())  # the program was ended by the dump
-        self.sh(RESTORE.format(name='one'))
+        self.sh(RESTORE)
         self.assertEqual(self.sh('cat /var/tmp/one.pid'), str(pid))
         self.assertEqual(self.ask('one', pid, 'USR1'), 'ok')
         self.assertEqual(self.ask('one', pid, 'USR2'), '1')
@@ -45,12 +57,8 @@ class Private(MachineTestCase):
             json.dump(config, file)
         name = f'berth-test-{os.getpid()}'
         self.addCleanup(self.sh, f'crun delete --force {name}', check=False)
-        self.sh(f'''
-            cd /bundle
-            berthctl create demo --ipc=private
-            crun --cgroup-manager=cgroupfs create {name} </dev/null >/dev/null 2>&1
-            berthctl attach demo $(crun state {name} | sed -n 's/.*"pid": *\\([0-9]*\\).*/\\1/p')
-            crun start {name}''')
+        state = f"$(crun state {name} | sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p')"
+        self.sh('cd /bundle\n' + filled(CREATE_CONTAINER, PID=state, CONTAINER=name))
 
         def report(count):
             path = f'/proc/{self.first}/root/bundle/rootfs/var/tmp/one'
@@ -63,10 +71,7 @@ class Private(MachineTestCase):
                 return found if len(found) >= count else None
             return self.eventually(lines)[count - 1]
         report(1)
-        self.sh(f'cd /bundle && crun --cgroup-manager=cgroupfs checkpoint '
-                f'--manage-cgroups-mode=ignore --image-path=/var/tmp/one.img {name}')
-        self.sh(f'cd /bundle && crun --cgroup-manager=cgroupfs restore --detach '
-                f'--manage-cgroups-mode=ignore --image-path=/var/tmp/one.img --bundle=/bundle {name}')
+        self.sh('cd /bundle\n' + filled(CHECKPOINT_CONTAINER, CONTAINER=name))
         self.sh(f'crun kill {name} USR1')
         self.assertEqual(report(2), 'ok')
 
@@ -76,9 +81,9 @@ class Shareable(MachineTestCase):
         super().setUp()
         self.path = self.instance.create('demo')
 
-    def start_both(self, *first):
+    def start_both(self, *first, second=('nothing-attached',)):
         self.pids = {'one': self.start('one', 'make', *first, how='berthctl enter demo'),
-                     'two': self.start('two', 'nothing-attached', how='berthctl enter demo')}
+                     'two': self.start('two', *second, how='berthctl enter demo')}
         for name, expected in (('one', '1'), ('two', '2'), ('one', '3')):
             self.assertEqual(self.ask(name, self.pids[name], 'USR2'), expected)
 
@@ -86,9 +91,9 @@ class Shareable(MachineTestCase):
         """This is why there are modes: nothing tells that it happened."""
         self.start_both()
         for name, pid in self.pids.items():
-            self.sh(f'mkdir /var/tmp/{name}.img; ' + DUMP.format(name=name, pid=pid))
+            self.sh(filled(DUMP, PID=pid).replace('/one', f'/{name}'))
         for name in self.pids:
-            self.sh(RESTORE.format(name=name))
+            self.sh(RESTORE.replace('/one', f'/{name}'))
         # each goes on from what it had, and sees nothing of the other
         for name, expected in (('one', '4'), ('two', '4'), ('one', '5'), ('one', '6'),
                                ('two', '5')):
@@ -96,28 +101,19 @@ class Shareable(MachineTestCase):
         for pid in self.pids.values():
             self.sh(f'kill -KILL {pid}')
 
+    def words(self, text):
+        return filled(text, PID1=self.pids['one'], PID2=self.pids['two'])
+
     def checkpoint(self):
         """Freezes, saves and dumps both; nothing of the sandbox is left."""
-        external = " --external 'mnt[/dev/shm]:shm' --external 'mnt[/dev/mqueue]:mqueue'"
         with self.joined('demo') as member:
             member.do(contents.mq_make, 'queue', [(1, b'one'), (9, b'two')], size=16)
-        self.sh(f'kill -STOP {self.pids["one"]} {self.pids["two"]}')
-        self.archive = self.instance.path('archive')
-        self.instance.run('berthctl', 'snapshot', '--stopped', 'demo', self.archive)
-        for name, pid in self.pids.items():
-            self.sh(f'mkdir /var/tmp/{name}.img; ' + DUMP.format(name=name, pid=pid) + external)
+        for example in (self.words(FREEZE), SAVE, self.words(DUMP_BOTH)):
+            self.sh(example)
         self.instance.run('berthctl', 'remove', 'demo')
+        self.sh(''.join(RESTORE.splitlines(True)[:2]))  # the root directory for what is restored
 
-    def restore(self, name):
-        self.sh("berthctl enter again -- sh -c '" + RESTORE.format(name=name) +
-                ' --external "mnt[shm]:/dev/shm" --external "mnt[mqueue]:/dev/mqueue"'
-                " --join-ns ipc:/proc/$$/ns/ipc; exit $?'")
-
-    def forget_objects(self, name):
-        self.sh(f'rm /var/tmp/{name}.img/ipcns-{{shm,sem,msg}}-*')
-
-    def assertTogether(self):
-        self.sh(f'kill -CONT {self.pids["one"]} {self.pids["two"]}')
+    def assertShared(self):
         for name, expected in (('one', '4'), ('two', '5'), ('two', '6'), ('one', '7')):
             self.assertEqual(self.ask(name, self.pids[name], 'USR2'), expected)
         for name, pid in self.pids.items():
@@ -136,23 +132,38 @@ class Shareable(MachineTestCase):
         """Berth restores all, CRIU the programs."""
         self.start_both('nothing-attached')
         self.checkpoint()
-        self.instance.create('again')
-        self.instance.run('berthctl', 'restore', 'again', self.archive)
-        for name in self.pids:
-            self.forget_objects(name)
-            self.restore(name)
-        self.assertTogether()
+        for example in (FILL, FORGET, RESTORE_BOTH, GO_ON):
+            self.sh(example)
+        self.assertShared()
+
+    def fill_without(self):
+        create, restore = FILL.splitlines(True)
+        self.assertIn('restore', restore)
+        self.sh(create + FILL_WITHOUT)
 
     def test_together_with_attached_segments(self):
         """SysV objects come with the program that has segments attached, the rest by Berth."""
         self.start_both()
         self.checkpoint()
-        self.instance.create('again')
-        self.instance.run('berthctl', 'restore', '--leave-out=sysv', 'again', self.archive)
-        self.restore('one')
-        self.forget_objects('two')
-        self.restore('two')
-        self.assertTogether()
+        self.fill_without()
+        self.sh(RESTORE_BOTH)
+        self.sh(GO_ON)
+        self.assertShared()
+
+    def test_both_have_segments_attached(self):
+        """CRIU cannot restore the second; what Berth saved is whole all the same."""
+        self.start_both(second=())
+        self.checkpoint()
+        self.fill_without()
+        self.sh(RESTORE_BOTH, check=False)
+        self.assertEqual(self.sh('ls /var/tmp/*.pid').split(), ['/var/tmp/one.pid'])
+        self.sh(f'kill -CONT {self.pids["one"]}')
+        self.assertEqual(self.ask('one', self.pids['one'], 'USR1'), 'ok')
+        self.sh(f'kill -KILL {self.pids["one"]}')
+        self.sh(FILL.replace('again', 'anew'))
+        pid = self.start('new', how='berthctl enter anew')
+        self.assertEqual(self.ask('new', pid, 'USR1'), 'ok')
+        self.sh(f'kill -KILL {pid}')
 
 
 if __name__ == '__main__':
