@@ -23,7 +23,10 @@ static void assert_shares(uint64_t total, const uint64_t *limits, const uint64_t
 
 #define SHARES(total, n, limits, expected)                                                         \
     assert_shares(total, (const uint64_t[N_MAX])limits, (const uint64_t[N_MAX])expected, n)
-#define OF(...) { __VA_ARGS__ }
+#define OF(...)                                                                                    \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 static void test_even(void)
 {
