@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/registry-name.h"
+#include "ctl/text.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -72,16 +73,16 @@ bool ctl_auth_file_read(const char *path, bool required, json_t **document, GErr
     if (fd < 0)
         return (!required && (errno == ENOENT || errno == ENOTDIR)) ||
                berth_set_error_errno(error, BERTH_ERROR_INVALID_OPTION, errno,
-                                     "cannot read the credentials in %s", path);
+                                     _("cannot read the credentials in %s"), path);
     buffer = g_malloc(FILE_MAX + 1);
     if (read_all(fd, buffer, FILE_MAX + 1, &length) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_INVALID_OPTION, errno,
-                                     "cannot read the credentials in %s", path);
+                                     _("cannot read the credentials in %s"), path);
     *document = berth_json_load(buffer, length, &limits, NULL);
     explicit_bzero(buffer, length);
     return *document || berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                                        "%s is no auth.json: it must hold one JSON object, of at "
-                                        "most %d bytes; see containers-auth.json(5)",
+                                        _("%s is no auth.json: it must hold one JSON object, of at "
+                                          "most %d bytes; see containers-auth.json(5)"),
                                         path, FILE_MAX);
 }
 
@@ -95,12 +96,12 @@ bool ctl_auth_file_write(const char *path, const json_t *document, GError **erro
     bool ok = text && g_mkdir_with_parents(directory, 0700) == 0;
 
     if (!ok)
-        berth_set_error_errno(error, BERTH_ERROR_FAILED, text ? errno : ENOMEM, "cannot make %s",
+        berth_set_error_errno(error, BERTH_ERROR_FAILED, text ? errno : ENOMEM, _("cannot make %s"),
                               directory);
     else if (!g_file_set_contents_full(target, text, -1,
                                        G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
                                        0600, &failure))
-        ok = berth_set_error(error, BERTH_ERROR_FAILED, "cannot write %s: %s", target,
+        ok = berth_set_error(error, BERTH_ERROR_FAILED, _("cannot write %s: %s"), target,
                              failure->message);
     if (text)
         explicit_bzero(text, strlen(text));

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/names.h"
+#include "ctl/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -38,9 +39,9 @@ static bool check_name(const char *helper, GError **error)
     if (*helper && strspn(helper, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_.-") == strlen(helper))
         return true;
     quoted = berth_quote(helper);
-    return berth_set_error(error, BERTH_ERROR_FAILED,
-                           "'%s' names no credential helper: use letters, digits, '_', '.' and '-'",
-                           quoted);
+    return berth_set_error(
+        error, BERTH_ERROR_FAILED,
+        _("'%s' names no credential helper: use letters, digits, '_', '.' and '-'"), quoted);
 }
 
 static void exec_helper(const char *program, const char *verb, int input, int output)
@@ -91,23 +92,23 @@ bool ctl_auth_helper_run(const char *helper, const char *verb, const char *input
     /* a pipe holds the input, so that there is nobody to wait for while writing */
     if (input_length > PIPE_BUF)
         return berth_set_error(error, BERTH_ERROR_FAILED,
-                               "%zu bytes for %s; it gets at most %d at once", input_length,
+                               _("%zu bytes for %s; it gets at most %d at once"), input_length,
                                program, PIPE_BUF);
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot run %s", program);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot run %s"), program);
     from = ends[0];
     to = ends[1];
     if (write(to, input, input_length) != (ssize_t)input_length)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot run %s", program);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot run %s"), program);
     to = berth_close(to);
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot run %s", program);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot run %s"), program);
     to = ends[0];
     theirs = ends[1];
 
     child = fork();
     if (child < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot run %s", program);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot run %s"), program);
     if (child == 0)
         exec_helper(program, verb, from, theirs);
     theirs = berth_close(theirs);
@@ -151,10 +152,11 @@ bool ctl_auth_helper_get(const char *helper, const char *server, json_t **entry,
         return true;
     if (status == 127)
         return berth_set_error(error, BERTH_ERROR_FAILED,
-                               "there is no program " PREFIX "%s in PATH", helper);
+                               _("there is no program docker-credential-%s in PATH"), helper);
     if (status != 0)
-        return berth_set_error(error, BERTH_ERROR_FAILED, PREFIX "%s get ended with status %d",
-                               helper, status);
-    return berth_set_error(error, BERTH_ERROR_FAILED,
-                           PREFIX "%s get answered without \"Username\" and \"Secret\"", helper);
+        return berth_set_error(error, BERTH_ERROR_FAILED,
+                               _("docker-credential-%s get ended with status %d"), helper, status);
+    return berth_set_error(
+        error, BERTH_ERROR_FAILED,
+        _("docker-credential-%s get answered without \"Username\" and \"Secret\""), helper);
 }

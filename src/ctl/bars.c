@@ -8,6 +8,8 @@
 
 #include "ctl/bars.h"
 
+#include "ctl/text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,10 +99,10 @@ static void fill_total(GString *line, const CtlProgress *progress, Size size)
     if (g_strcmp0(progress->state, "running") != 0)
         label = g_strdup(progress->state ?: "");
     else if (progress->layers->len > 0)
-        label = g_strdup_printf("%u/%u layers", ctl_progress_layers_over(progress),
+        label = g_strdup_printf(_("%u/%u layers"), ctl_progress_layers_over(progress),
                                 progress->layers->len);
     else
-        label = g_strdup("total");
+        label = g_strdup(_("total"));
 
     fill_line(line, label, width, progress->done, progress->total);
     if (*speed)

@@ -14,6 +14,7 @@
 #include "ctl/auth-file.h"
 #include "ctl/auth-helper.h"
 #include "ctl/report.h"
+#include "ctl/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,10 +116,11 @@ static bool seal(const json_t *auths, int *fd, GError **error)
     g_autofree char *text = NULL;
 
     if (length > BYTES_MAX)
-        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                               "the credentials have %zu bytes, the service takes %d; name a file "
-                               "with fewer of them",
-                               length, BYTES_MAX);
+        return berth_set_error(
+            error, BERTH_ERROR_INVALID_OPTION,
+            _("the credentials have %zu bytes, the service takes %d; name a file "
+              "with fewer of them"),
+            length, BYTES_MAX);
     text = g_malloc(length);
     (void)json_dumpb(document, text, length, JSON_COMPACT);
     *fd = berth_memfd_sealed("auth.json", text, length, error);

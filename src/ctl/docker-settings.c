@@ -13,6 +13,7 @@
 #include "base/registry-name.h"
 #include "base/size.h"
 #include "base/userinfo.h"
+#include "ctl/text.h"
 
 #include <string.h>
 
@@ -72,8 +73,8 @@ static bool invalid(GError **error, const char *key, const char *value, const ch
     g_autofree char *redacted = berth_userinfo_redact(value);
     g_autofree char *quoted = berth_quote(redacted);
 
-    return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\": '%s' is invalid: %s", key,
-                           quoted, hint);
+    return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\": '%s' is invalid: %s"),
+                           key, quoted, hint);
 }
 
 typedef bool TakeEntry(Converter *converter, const char *key, const char *entry, GError **error);
@@ -87,12 +88,12 @@ static bool take_list(Converter *converter, const json_t *document, const char *
     if (!list || json_is_null(list))
         return true;
     if (!json_is_array(list))
-        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\" is not a list", key);
+        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\" is not a list"), key);
     json_array_foreach(list, i, entry)
     {
         if (!json_is_string(entry))
             return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID,
-                                   "\"%s\" has an entry that is not a string", key);
+                                   _("\"%s\" has an entry that is not a string"), key);
         if (!take(converter, key, json_string_value(entry), error))
             return false;
     }
@@ -111,7 +112,8 @@ static Group *group_of_entry(Converter *converter, const char *key, const char *
     if (strstr(entry, SEPARATOR)) /* this text is a contract: tools match on it */
         berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "%s", failure->message);
     else
-        berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\": %s", key, failure->message);
+        berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\": %s"), key,
+                        failure->message);
     return NULL;
 }
 
@@ -160,7 +162,7 @@ static bool take_mirror(Converter *converter, const char *key, const char *entry
         place[strlen(place) - 1] = '\0';
     name = berth_registry_name_parse(place, &failure);
     if (!name)
-        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\": %s", key,
+        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\": %s"), key,
                                failure->message);
     canonical = berth_registry_name_format(name);
     g_string_append_printf(mirrors, "%s%s", mirrors->len > 0 ? " " : "", canonical);
@@ -195,7 +197,7 @@ static bool get_string(const json_t *document, const char *key, const char **tex
 
     *text = json_string_value(value);
     return *text || !value || json_is_null(value) ||
-           berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\" is not a string", key);
+           berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\" is not a string"), key);
 }
 
 /* Docker called it one and then the other. */
@@ -209,14 +211,15 @@ static bool add_mode(GString *text, const json_t *document, GError **error)
         return false;
     if (mode && older)
         return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID,
-                               "\"default-ipc-mode\" and \"default-shm-mode\" are the same; give "
-                               "one of them");
+                               _("\"default-ipc-mode\" and \"default-shm-mode\" are the same; give "
+                                 "one of them"));
     mode = mode ?: older;
     if (!mode)
         return true;
     quoted = berth_quote(mode);
     if (!berth_ipc_mode_may_be_default(berth_ipc_mode_from_word(mode)))
         return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID,
+                               /* tools match on this text, in every language */
                                "default IPC mode setting (%s) is invalid; use \"shareable\" or "
                                "\"private\"",
                                quoted);
@@ -236,7 +239,7 @@ static bool add_size(GString *text, const json_t *document, GError **error)
     if (!value || json_is_null(value))
         return true;
     if (!size)
-        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "\"%s\" is not a size", key);
+        return berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("\"%s\" is not a size"), key);
     if (!berth_size_parse(size, &bytes, NULL) || bytes == 0)
         return invalid(error, key, size, "write a size above 0, as in \"64M\"");
     g_string_append_printf(text, "DefaultShmSize=%s\n", size);

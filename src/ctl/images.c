@@ -10,6 +10,7 @@
 #include "ctl/object.h"
 #include "ctl/output.h"
 #include "ctl/report.h"
+#include "ctl/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ int ctl_verb_prune(Ctl *ctl)
     if (ctl->json == CTL_JSON_OFF) {
         g_autofree char *size = berth_size_format(bytes);
 
-        printf("%" PRIu32 " blobs removed, %s freed.\n", blobs, size);
+        printf(_("%" PRIu32 " blobs removed, %s freed.\n"), blobs, size);
     } else {
         g_autoptr(json_t) object =
             json_pack("{s:I, s:I}", "Bytes", (json_int_t)bytes, "Blobs", (json_int_t)blobs);

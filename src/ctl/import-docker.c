@@ -10,6 +10,7 @@
 #include "ctl/docker-settings.h"
 #include "ctl/output.h"
 #include "ctl/report.h"
+#include "ctl/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,12 +63,12 @@ static json_t *read_document(const char *path, GError **error)
     json_t *document;
 
     if (!read_file(path, &text, &length)) {
-        berth_set_error_errno(error, BERTH_ERROR_INVALID_OPTION, errno, "cannot read %s", path);
+        berth_set_error_errno(error, BERTH_ERROR_INVALID_OPTION, errno, _("cannot read %s"), path);
         return NULL;
     }
     document = berth_json_load(text, length, &limits, &failure);
     if (!document)
-        berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, "%s is no daemon.json: %s", path,
+        berth_set_error(error, BERTH_ERROR_SETTINGS_INVALID, _("%s is no daemon.json: %s"), path,
                         failure->message);
     return document;
 }
@@ -80,10 +81,10 @@ static bool check_own(const char *path, GError **error)
 
     if (!read_file(path, &text, &length))
         return errno == ENOENT || errno == ENOTDIR ||
-               berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read %s", path);
+               berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot read %s"), path);
     return g_str_has_prefix(text, MARK) ||
            berth_set_error(error, BERTH_ERROR_FAILED,
-                           "%s was not made by an import and is kept; move it away first", path);
+                           _("%s was not made by an import and is kept; move it away first"), path);
 }
 
 /* Makes @path hold @body, as a whole or not at all; no body: removes it. */
@@ -95,13 +96,14 @@ static bool put(const char *path, const char *body, GError **error)
 
     if (!body)
         return g_unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR ||
-               berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot remove %s", path);
+               berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot remove %s"), path);
     if (g_mkdir_with_parents(directory, 0755) < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot make %s", directory);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot make %s"),
+                                     directory);
     return g_file_set_contents_full(path, text, -1,
                                     G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
                                     0644, &failure) ||
-           berth_set_error(error, BERTH_ERROR_FAILED, "cannot write %s: %s", path,
+           berth_set_error(error, BERTH_ERROR_FAILED, _("cannot write %s: %s"), path,
                            failure->message);
 }
 

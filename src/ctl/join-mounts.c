@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "ctl/join.h"
+#include "ctl/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -49,9 +50,10 @@ static bool enter_by_user_namespace(int ipc, GError **error)
     if (owner >= 0 && setns(owner, CLONE_NEWUSER) == 0 && setns(ipc, CLONE_NEWIPC) == 0)
         return true;
     berth_debug("the user namespace cannot be entered: %s", g_strerror(errno));
-    return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
-                           "cannot enter the sandbox: its namespace belongs to another user; only "
-                           "the owner and root can enter");
+    return berth_set_error(
+        error, BERTH_ERROR_ACCESS_DENIED,
+        _("cannot enter the sandbox: its namespace belongs to another user; only "
+          "the owner and root can enter"));
 }
 
 static bool enter_namespace(int ipc, GError **error)
@@ -61,7 +63,7 @@ static bool enter_namespace(int ipc, GError **error)
     if (errno == EPERM)
         return enter_by_user_namespace(ipc, error);
     return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                 "cannot enter the sandbox's namespace");
+                                 _("cannot enter the sandbox's namespace"));
 }
 
 /*
@@ -73,10 +75,10 @@ static bool isolate_mounts(GError **error)
 {
     if (unshare(CLONE_NEWNS) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_ACCESS_DENIED, errno,
-                                     "cannot make a mount namespace for the command");
+                                     _("cannot make a mount namespace for the command"));
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                     "cannot stop mounts of the command from spreading");
+                                     _("cannot stop mounts of the command from spreading"));
     if (mount(NULL, "/dev", NULL, MS_PRIVATE, NULL) < 0)
         berth_debug("/dev is no mount of its own: %s", g_strerror(errno));
     return true;
@@ -115,7 +117,7 @@ static bool cover_shm(const char *path, GError **error)
             fsmount(context, FSMOUNT_CLOEXEC,
                     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     if (cover < 0 || move_mount(cover, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot hide %s", path);
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot hide %s"), path);
     berth_debug("%s is locked; covered it with an empty file system", path);
     return true;
 }
@@ -137,14 +139,14 @@ static bool put_mount(int fd, const char *directory, GError **error)
     if (!place)
         return berth_set_error_errno(
             error, BERTH_ERROR_FAILED, errno,
-            "no place for the sandbox's mount: %s is missing and cannot be "
-            "made",
+            _("no place for the sandbox's mount: %s is missing and cannot be "
+              "made"),
             directory);
     if (!clear_mounts(place))
         berth_debug("what is on %s is locked; mounting over it", place);
     if (move_mount(fd, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                     "cannot mount the sandbox's file system on %s", directory);
+                                     _("cannot mount the sandbox's file system on %s"), directory);
     return true;
 }
 
@@ -186,7 +188,7 @@ static bool settle_directory(const char *before, GError **error)
     if (chdir(before) == 0 || chdir("/") == 0)
         return true;
     return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
-                                 "cannot leave the working directory %s", before);
+                                 _("cannot leave the working directory %s"), before);
 }
 
 bool ctl_join_enter(const CtlJoin *join, GError **error)

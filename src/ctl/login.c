@@ -12,6 +12,7 @@
 #include "ctl/auth-file.h"
 #include "ctl/auth-helper.h"
 #include "ctl/report.h"
+#include "ctl/text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -67,21 +68,22 @@ static bool read_line(char line[LINE_MAX_BYTES + 1], const char *what, GError **
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot read the %s",
+            return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot read the %s"),
                                          what);
         if (line[length] == '\n')
             break;
         if (++length > LINE_MAX_BYTES)
             return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                                   "the %s has more than %d bytes", what, LINE_MAX_BYTES);
+                                   _("the %s has more than %d bytes"), what, LINE_MAX_BYTES);
     }
     if (length > 0 && line[length - 1] == '\r')
         length--;
     line[length] = '\0';
     if (length == 0)
-        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION, "no %s was given", what);
+        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION, _("no %s was given"), what);
     if (strlen(line) < length || !g_utf8_validate(line, -1, NULL))
-        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION, "the %s is no UTF-8 text", what);
+        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION, _("the %s is no UTF-8 text"),
+                               what);
     return true;
 }
 
@@ -96,7 +98,7 @@ static bool ask(const char *prompt, bool secret, char line[LINE_MAX_BYTES + 1], 
     }
     if (terminal && secret)
         echo_off();
-    ok = read_line(line, secret ? "password" : "user name", error);
+    ok = read_line(line, secret ? _("password") : _("user name"), error);
     if (terminal && secret)
         echo_on();
     return ok;
@@ -136,7 +138,7 @@ static bool run_helper(const char *helper, const char *verb, const char *input, 
     g_string_free(output, TRUE);
     return status == 0 ||
            berth_set_error(error, BERTH_ERROR_FAILED,
-                           "docker-credential-%s %s ended with status %d", helper, verb, status);
+                           _("docker-credential-%s %s ended with status %d"), helper, verb, status);
 }
 
 static bool store_with_helper(const char *helper, const char *server, const char *user,
@@ -227,20 +229,22 @@ static bool ask_both(const Ctl *ctl, char user[LINE_MAX_BYTES + 1],
 
     if (terminal && ctl->no_ask_password)
         return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                               "a password is needed; give it on standard input");
+                               _("a password is needed; give it on standard input"));
     if (!ctl->username && !terminal)
-        return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                               "standard input is no terminal to ask on; give --username=, and the "
-                               "password on standard input");
+        return berth_set_error(
+            error, BERTH_ERROR_INVALID_OPTION,
+            _("standard input is no terminal to ask on; give --username=, and the "
+              "password on standard input"));
     if (ctl->username && g_strlcpy(user, ctl->username, LINE_MAX_BYTES + 1) > LINE_MAX_BYTES)
         return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                               "the user name has more than %d bytes", LINE_MAX_BYTES);
-    if (!ctl->username && !ask("User name", false, user, error))
+                               _("the user name has more than %d bytes"), LINE_MAX_BYTES);
+    if (!ctl->username && !ask(_("User name"), false, user, error))
         return false;
     if (!*user || strchr(user, ':'))
         return berth_set_error(error, BERTH_ERROR_INVALID_OPTION,
-                               "'%s' is no user name: it must not be empty nor have a ':'", user);
-    return ask("Password", true, password, error);
+                               _("'%s' is no user name: it must not be empty nor have a ':'"),
+                               user);
+    return ask(_("Password"), true, password, error);
 }
 
 int ctl_verb_login(Ctl *ctl)

@@ -8,8 +8,8 @@
 #include "ctl/agent.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
+#include "ctl/text.h"
 
-#include <locale.h>
 #include <stdlib.h>
 
 static int verb_help(Ctl *ctl);
@@ -19,57 +19,59 @@ static int verb_help(Ctl *ctl);
 
 static const CtlVerb verbs[] = {
     { "create", "[NAME]", 0, 1, false, CTL_OPTIONS_SPEC, ctl_verb_create,
-      "make a sandbox, print its ID" },
+      N_("make a sandbox, print its ID") },
     { "run", "[--] COMMAND [ARG…]", 0, 0, true, CTL_OPTIONS_SPEC | CTL_OPTIONS_RUN, ctl_verb_run,
-      "run a command in a sandbox of its own" },
+      N_("run a command in a sandbox of its own") },
     { "enter", "SANDBOX [--] COMMAND…", 1, 1, true, 0, ctl_verb_enter,
-      "run a command in a sandbox" },
+      N_("run a command in a sandbox") },
     { "attach", "SANDBOX PID", 2, 2, false, 0, ctl_verb_attach,
-      "mount its file systems for a process" },
-    { "list", "", 0, 0, false, 0, ctl_verb_list, "list sandboxes" },
-    { "show", "SANDBOX", 1, 1, false, 0, ctl_verb_show, "show all about a sandbox" },
-    { "remove", "SANDBOX…", 1, INT_MAX, false, 0, ctl_verb_remove, "remove sandboxes" },
+      N_("mount its file systems for a process") },
+    { "list", "", 0, 0, false, 0, ctl_verb_list, N_("list sandboxes") },
+    { "show", "SANDBOX", 1, 1, false, 0, ctl_verb_show, N_("show all about a sandbox") },
+    { "remove", "SANDBOX…", 1, INT_MAX, false, 0, ctl_verb_remove, N_("remove sandboxes") },
     { "resize", "SANDBOX SIZE", 2, 2, false, CTL_OPTIONS_INODES, ctl_verb_resize,
-      "change the size of /dev/shm; 0: the default" },
+      N_("change the size of /dev/shm; 0: the default") },
     { "publish", "SANDBOX", 1, 1, false, 0, ctl_verb_publish,
-      "make it reachable by path, print the path" },
-    { "unpublish", "SANDBOX", 1, 1, false, 0, ctl_verb_unpublish, "take the path away" },
+      N_("make it reachable by path, print the path") },
+    { "unpublish", "SANDBOX", 1, 1, false, 0, ctl_verb_unpublish, N_("take the path away") },
     { "snapshot", "SANDBOX FILE", 2, 2, false, CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
-      ctl_verb_snapshot, "save its contents; -: standard output" },
+      ctl_verb_snapshot, N_("save its contents; -: standard output") },
     { "restore", "SANDBOX FILE", 2, 2, false, CTL_OPTIONS_RESTORE, ctl_verb_restore,
-      "fill an empty one from a snapshot" },
+      N_("fill an empty one from a snapshot") },
     { "pull", "REFERENCE", 1, 1, false, PULL_OPTIONS, ctl_verb_pull,
-      "get an image from a registry, print its digest" },
+      N_("get an image from a registry, print its digest") },
     { "push", "IMAGE [REFERENCE]", 1, 2, false, PUSH_OPTIONS, ctl_verb_push,
-      "send an image to a registry" },
+      N_("send an image to a registry") },
     { "copy", "REFERENCE REFERENCE", 2, 2, false, PULL_OPTIONS, ctl_verb_copy,
-      "from registry to registry" },
+      N_("from registry to registry") },
     { "import", "FILE|-", 1, 1, false, CTL_OPTIONS_IMPORT, ctl_verb_import,
-      "take the images of an archive in" },
+      N_("take the images of an archive in") },
     { "import-blob", "DIGEST FILE|-", 2, 2, false, 0, ctl_verb_import_blob,
-      "take a blob in, for a later pull" },
+      N_("take a blob in, for a later pull") },
     { "export", "IMAGE… -o FILE|-", 1, INT_MAX, false, CTL_OPTIONS_EXPORT, ctl_verb_export,
-      "write images to an archive" },
+      N_("write images to an archive") },
     { "images", "[REFERENCE]", 0, 1, false, 0, ctl_verb_images,
-      "list images, those that begin with it" },
-    { "inspect", "IMAGE", 1, 1, false, 0, ctl_verb_inspect, "show all about an image" },
-    { "tag", "IMAGE REFERENCE", 2, 2, false, 0, ctl_verb_tag, "give an image one more name" },
-    { "remove-image", "IMAGE…", 1, INT_MAX, false, 0, ctl_verb_remove_image, "remove images" },
-    { "prune", "", 0, 0, false, 0, ctl_verb_prune, "remove what no image needs" },
-    { "cat-blob", "DIGEST", 1, 1, false, 0, ctl_verb_cat_blob, "write a blob to standard output" },
-    { "transfers", "", 0, 0, false, 0, ctl_verb_transfers, "list transfers" },
-    { "wait", "ID", 1, 1, false, 0, ctl_verb_wait, "follow a transfer to its end" },
-    { "cancel", "ID…", 1, INT_MAX, false, 0, ctl_verb_cancel, "end transfers" },
+      N_("list images, those that begin with it") },
+    { "inspect", "IMAGE", 1, 1, false, 0, ctl_verb_inspect, N_("show all about an image") },
+    { "tag", "IMAGE REFERENCE", 2, 2, false, 0, ctl_verb_tag, N_("give an image one more name") },
+    { "remove-image", "IMAGE…", 1, INT_MAX, false, 0, ctl_verb_remove_image, N_("remove images") },
+    { "prune", "", 0, 0, false, 0, ctl_verb_prune, N_("remove what no image needs") },
+    { "cat-blob", "DIGEST", 1, 1, false, 0, ctl_verb_cat_blob,
+      N_("write a blob to standard output") },
+    { "transfers", "", 0, 0, false, 0, ctl_verb_transfers, N_("list transfers") },
+    { "wait", "ID", 1, 1, false, 0, ctl_verb_wait, N_("follow a transfer to its end") },
+    { "cancel", "ID…", 1, INT_MAX, false, 0, ctl_verb_cancel, N_("end transfers") },
     { "login", "REGISTRY", 1, 1, false, CTL_OPTIONS_LOGIN, ctl_verb_login,
-      "keep credentials for a registry" },
-    { "logout", "REGISTRY", 1, 1, false, 0, ctl_verb_logout, "forget them" },
+      N_("keep credentials for a registry") },
+    { "logout", "REGISTRY", 1, 1, false, 0, ctl_verb_logout, N_("forget them") },
     { "registry", "[NAME]", 0, 1, false, 0, ctl_verb_registry,
-      "show what is in force for a registry" },
+      N_("show what is in force for a registry") },
     { "config", "[import-docker FILE]", 0, 2, false, 0, ctl_verb_config,
-      "show the settings and where they come from" },
-    { "reload", "", 0, 0, false, 0, ctl_verb_reload, "make the service read its settings again" },
-    { "monitor", "", 0, 0, false, 0, ctl_verb_monitor, "print what happens until Ctrl-C" },
-    { "help", "", 0, 0, false, 0, verb_help, "print this" },
+      N_("show the settings and where they come from") },
+    { "reload", "", 0, 0, false, 0, ctl_verb_reload,
+      N_("make the service read its settings again") },
+    { "monitor", "", 0, 0, false, 0, ctl_verb_monitor, N_("print what happens until Ctrl-C") },
+    { "help", "", 0, 0, false, 0, verb_help, N_("print this") },
     { 0 },
 };
 
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
     const CtlVerb *verb;
     int status;
 
-    setlocale(LC_ALL, "");
+    ctl_text_init();
     berth_log_set_target(BERTH_LOG_CONSOLE);
     if (level && berth_log_level_from_string(level) >= 0)
         berth_log_set_level(berth_log_level_from_string(level));

@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "ctl/output.h"
 #include "ctl/report.h"
+#include "ctl/text.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -61,71 +62,73 @@ static const struct {
     const char *help;
 } options[] = {
     { "ipc", OPTION_IPC, "MODE", CTL_OPTIONS_SPEC,
-      "private, shareable, none, host or container:SANDBOX" },
+      N_("private, shareable, none, host or container:SANDBOX") },
     { "shm-size", OPTION_SHM_SIZE, "BYTES", CTL_OPTIONS_SPEC,
-      "size of /dev/shm, as 64M; 0: the default" },
+      N_("size of /dev/shm, as 64M; 0: the default") },
     { "shm-inodes", OPTION_SHM_INODES, "N", CTL_OPTIONS_SPEC | CTL_OPTIONS_INODES,
-      "how many files fit there; 0: the default" },
+      N_("how many files fit there; 0: the default") },
     { "huge", OPTION_HUGE, "WHEN", CTL_OPTIONS_SPEC,
-      "huge pages: never, always, within_size or advise" },
-    { "numa", OPTION_NUMA, "POLICY", CTL_OPTIONS_SPEC, "where memory lies, as mpol= of tmpfs(5)" },
+      N_("huge pages: never, always, within_size or advise") },
+    { "numa", OPTION_NUMA, "POLICY", CTL_OPTIONS_SPEC,
+      N_("where memory lies, as mpol= of tmpfs(5)") },
     { "sysctl", OPTION_SYSCTL, "KEY=VALUE", CTL_OPTIONS_SPEC,
-      "a sysctl of the namespace, as kernel.shmmni=64" },
-    { "user", OPTION_USER, "USER", CTL_OPTIONS_SPEC, "a user who may join besides the owner" },
-    { "group", OPTION_GROUP, "GROUP", CTL_OPTIONS_SPEC, "a group whose members may join" },
-    { "label", OPTION_LABEL, "KEY=VALUE", CTL_OPTIONS_SPEC, "an annotation" },
-    { "publish", OPTION_PUBLISH, NULL, CTL_OPTIONS_SPEC, "make it reachable by path" },
-    { "name", OPTION_NAME, "NAME", CTL_OPTIONS_RUN, "name of the sandbox" },
-    { "keep", OPTION_KEEP, NULL, CTL_OPTIONS_RUN, "keep the sandbox when the command ends" },
+      N_("a sysctl of the namespace, as kernel.shmmni=64") },
+    { "user", OPTION_USER, "USER", CTL_OPTIONS_SPEC, N_("a user who may join besides the owner") },
+    { "group", OPTION_GROUP, "GROUP", CTL_OPTIONS_SPEC, N_("a group whose members may join") },
+    { "label", OPTION_LABEL, "KEY=VALUE", CTL_OPTIONS_SPEC, N_("an annotation") },
+    { "publish", OPTION_PUBLISH, NULL, CTL_OPTIONS_SPEC, N_("make it reachable by path") },
+    { "name", OPTION_NAME, "NAME", CTL_OPTIONS_RUN, N_("name of the sandbox") },
+    { "keep", OPTION_KEEP, NULL, CTL_OPTIONS_RUN, N_("keep the sandbox when the command ends") },
     { "stopped", OPTION_STOPPED, NULL, CTL_OPTIONS_SNAPSHOT,
-      "its programs are frozen, so that queues can be read" },
+      N_("its programs are frozen, so that queues can be read") },
     { "leave-out", OPTION_LEAVE_OUT, "NAME", CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
-      "go on without this member of the archive" },
+      N_("go on without this member of the archive") },
     { "platform", OPTION_PLATFORM, "OS/ARCH", CTL_OPTIONS_PLATFORMS,
-      "which of several, as linux/arm64; default: this machine's" },
-    { "all-platforms", OPTION_ALL_PLATFORMS, NULL, CTL_OPTIONS_PLATFORMS, "all there are" },
+      N_("which of several, as linux/arm64; default: this machine's") },
+    { "all-platforms", OPTION_ALL_PLATFORMS, NULL, CTL_OPTIONS_PLATFORMS, N_("all there are") },
     { "referrers", OPTION_REFERRERS, NULL, CTL_OPTIONS_REFERRERS,
-      "also what refers to it, as signatures do" },
+      N_("also what refers to it, as signatures do") },
     { "foreign", OPTION_FOREIGN, "WHERE", CTL_OPTIONS_FOREIGN,
-      "foreign layers: registry-first, registry-only, url-only, skip" },
+      N_("foreign layers: registry-first, registry-only, url-only, skip") },
     { "creds", OPTION_CREDS, "FILE", CTL_OPTIONS_REGISTRY,
-      "an auth.json with the credentials to use" },
+      N_("an auth.json with the credentials to use") },
     { "max-bandwidth", OPTION_MAX_BANDWIDTH, "BYTES", CTL_OPTIONS_REGISTRY,
-      "bytes a second at most, as 10M" },
-    { "output", 'o', "FILE", CTL_OPTIONS_EXPORT, "where to write; -: standard output" },
-    { "format", OPTION_FORMAT, "FORMAT", CTL_OPTIONS_EXPORT, "oci (default) or docker" },
-    { "include-foreign", OPTION_INCLUDE_FOREIGN, NULL, CTL_OPTIONS_EXPORT, "foreign layers too" },
+      N_("bytes a second at most, as 10M") },
+    { "output", 'o', "FILE", CTL_OPTIONS_EXPORT, N_("where to write; -: standard output") },
+    { "format", OPTION_FORMAT, "FORMAT", CTL_OPTIONS_EXPORT, N_("oci (default) or docker") },
+    { "include-foreign", OPTION_INCLUDE_FOREIGN, NULL, CTL_OPTIONS_EXPORT,
+      N_("foreign layers too") },
     { "reference", OPTION_REFERENCE, "REFERENCE", CTL_OPTIONS_IMPORT,
-      "name of the image in an archive without names" },
+      N_("name of the image in an archive without names") },
     { "username", OPTION_USERNAME, "USER", CTL_OPTIONS_LOGIN,
-      "whose credentials; the password comes on standard input then" },
-    { "json", OPTION_JSON, "FORM", CTL_OPTIONS_COMMON, "print JSON: pretty, short or off" },
-    { "", 'j', NULL, CTL_OPTIONS_COMMON, "--json=pretty on a terminal, else --json=short" },
-    { "no-pager", OPTION_NO_PAGER, NULL, CTL_OPTIONS_COMMON, "do not start a pager" },
+      N_("whose credentials; the password comes on standard input then") },
+    { "json", OPTION_JSON, "FORM", CTL_OPTIONS_COMMON, N_("print JSON: pretty, short or off") },
+    { "", 'j', NULL, CTL_OPTIONS_COMMON, N_("--json=pretty on a terminal, else --json=short") },
+    { "no-pager", OPTION_NO_PAGER, NULL, CTL_OPTIONS_COMMON, N_("do not start a pager") },
     { "no-legend", OPTION_NO_LEGEND, NULL, CTL_OPTIONS_COMMON,
-      "tables without header and summary" },
+      N_("tables without header and summary") },
     { "no-ask-password", OPTION_NO_ASK_PASSWORD, NULL, CTL_OPTIONS_COMMON,
-      "fail where a password would be asked for" },
-    { "quiet", 'q', NULL, CTL_OPTIONS_COMMON, "no remarks, only results and failures" },
-    { "address", OPTION_ADDRESS, "BUS", CTL_OPTIONS_COMMON, "address of the bus to use" },
-    { "help", 'h', NULL, CTL_OPTIONS_COMMON, "print this and exit" },
-    { "version", OPTION_VERSION, NULL, CTL_OPTIONS_COMMON, "print the version and exit" },
+      N_("fail where a password would be asked for") },
+    { "quiet", 'q', NULL, CTL_OPTIONS_COMMON, N_("no remarks, only results and failures") },
+    { "address", OPTION_ADDRESS, "BUS", CTL_OPTIONS_COMMON, N_("address of the bus to use") },
+    { "help", 'h', NULL, CTL_OPTIONS_COMMON, N_("print this and exit") },
+    { "version", OPTION_VERSION, NULL, CTL_OPTIONS_COMMON, N_("print the version and exit") },
 };
 
 static const struct {
     unsigned group;
     const char *title;
 } groups[] = {
-    { CTL_OPTIONS_SPEC, "Options of create and run (--shm-inodes also of resize):" },
-    { CTL_OPTIONS_RUN, "Options of run:" },
+    { CTL_OPTIONS_SPEC, N_("Options of create and run (--shm-inodes also of resize):") },
+    { CTL_OPTIONS_RUN, N_("Options of run:") },
     { CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
-      "Options of snapshot (--leave-out= also of restore):" },
+      N_("Options of snapshot (--leave-out= also of restore):") },
     { CTL_OPTIONS_PLATFORMS | CTL_OPTIONS_REFERRERS | CTL_OPTIONS_FOREIGN | CTL_OPTIONS_REGISTRY,
-      "Options of pull, push and copy (--foreign= not of push):" },
-    { CTL_OPTIONS_EXPORT, "Options of export:" },
-    { CTL_OPTIONS_IMPORT, "Options of import:" },
-    { CTL_OPTIONS_LOGIN, "Options of login:" },
-    { CTL_OPTIONS_COMMON, "Options:" },
+      N_("Options of pull, push and copy (--foreign= not of push):") },
+    { CTL_OPTIONS_EXPORT, N_("Options of export:") },
+    { CTL_OPTIONS_IMPORT, N_("Options of import:") },
+    { CTL_OPTIONS_LOGIN, N_("Options of login:") },
+    { CTL_OPTIONS_COMMON, N_("Options:") },
 };
 
 #define N_OPTIONS G_N_ELEMENTS(options)
@@ -155,29 +158,29 @@ static void print_option(unsigned i)
     else
         g_snprintf(column, sizeof column, "     --%s%s%s", options[i].name,
                    options[i].argument ? "=" : "", options[i].argument ?: "");
-    print_line(column, 26, options[i].help);
+    print_line(column, 26, gettext(options[i].help));
 }
 
 void ctl_options_help(const Ctl *ctl, const CtlVerb *verbs)
 {
     ctl_pager_open(ctl);
     printf(
-        "berthctl [OPTIONS…] VERB …\n\n"
-        "Make and use sandboxes of Berth, IPC namespaces with /dev/shm and /dev/mqueue, and get\n"
-        "images from registries.\n\n"
-        "Verbs:\n");
+        "berthctl [OPTIONS…] VERB …\n\n%s\n\n%s\n",
+        _("Make and use sandboxes of Berth, IPC namespaces with /dev/shm and /dev/mqueue, and get\n"
+          "images from registries."),
+        _("Verbs:"));
     for (const CtlVerb *verb = verbs; verb->name; verb++) {
         g_autofree char *column = g_strdup_printf("  %s %s", verb->name, verb->operands);
 
-        print_line(column, 30, verb->help);
+        print_line(column, 30, gettext(verb->help));
     }
     for (unsigned g = 0; g < G_N_ELEMENTS(groups); g++) {
-        printf("\n%s\n", groups[g].title);
+        printf("\n%s\n", gettext(groups[g].title));
         for (unsigned i = 0; i < N_OPTIONS; i++)
             if (options[i].groups & groups[g].group)
                 print_option(i);
     }
-    printf("\nSee berthctl(1).\n");
+    printf("\n%s\n", _("See berthctl(1)."));
 }
 
 static int set_json(Ctl *ctl, const char *form)

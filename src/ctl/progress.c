@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "ctl/json.h"
 #include "ctl/output.h"
+#include "ctl/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -191,7 +192,7 @@ char *ctl_progress_speed(const CtlProgress *progress)
     if (progress->total <= progress->done)
         return g_strdup_printf("%s/s", rate);
     rest = format_seconds((progress->total - progress->done) / progress->rate);
-    return g_strdup_printf("%s/s, %s left", rate, rest);
+    return g_strdup_printf(_("%s/s, %s left"), rate, rest);
 }
 
 char *ctl_progress_summary(const CtlProgress *progress)
@@ -201,6 +202,6 @@ char *ctl_progress_summary(const CtlProgress *progress)
 
     if (progress->layers->len == 0)
         return g_strdup_printf("%s%s%s", bytes, *speed ? ", " : "", speed);
-    return g_strdup_printf("%u/%u layers, %s%s%s", ctl_progress_layers_over(progress),
+    return g_strdup_printf(_("%u/%u layers, %s%s%s"), ctl_progress_layers_over(progress),
                            progress->layers->len, bytes, *speed ? ", " : "", speed);
 }

@@ -2,13 +2,15 @@
 /*
  * How berthctl says that something failed: one line for people on standard error, always, and one
  * object for programs on standard output when JSON was asked for, where they read the result too.
- * Must never print raw control characters of somebody else's text.
+ * Formats are looked up in the catalog here, so that callers write plain text. Must never print raw
+ * control characters of somebody else's text.
  */
 
 #include "ctl/report.h"
 
 #include "base/error.h"
 #include "ctl/output.h"
+#include "ctl/text.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -41,7 +43,7 @@ int ctl_fail(const Ctl *ctl, const char *name, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    message = g_strdup_vprintf(gettext(format), args);
     va_end(args);
     report(ctl, name, message);
     return EXIT_FAILURE;
@@ -76,7 +78,7 @@ int ctl_usage(const Ctl *ctl, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    message = g_strdup_vprintf(gettext(format), args);
     va_end(args);
     report(ctl, SD_BUS_ERROR_INVALID_ARGS, message);
     return CTL_EXIT_USAGE;
@@ -90,7 +92,7 @@ void ctl_note(const Ctl *ctl, const char *format, ...)
     if (ctl->quiet)
         return;
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    message = g_strdup_vprintf(gettext(format), args);
     va_end(args);
     print_line(message);
 }
@@ -101,7 +103,7 @@ void ctl_warn(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    message = g_strdup_vprintf(gettext(format), args);
     va_end(args);
     print_line(message);
 }

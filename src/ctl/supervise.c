@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "ctl/text.h"
 
 #include <fcntl.h>
 #include <sys/signalfd.h>
@@ -41,7 +42,7 @@ bool ctl_signals_open(CtlSignals *signals, GError **error)
 
     signals->fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, "cannot watch signals");
+        return berth_set_error_errno(error, BERTH_ERROR_FAILED, errno, _("cannot watch signals"));
     sigprocmask(SIG_BLOCK, &mask, &signals->mask);
     /* an ignored SIGCHLD, which a caller may hand down, would lose the exit status */
     sigaction(SIGCHLD, &on_child, &signals->on_child);

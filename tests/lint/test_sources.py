@@ -118,6 +118,22 @@ class Lint(unittest.TestCase):
         for path in glob.glob(os.path.join(TREE, 'po', '*.po')):
             with self.subTest(path=path):
                 self.command('msgfmt', '-c', '-o', '/dev/null', path)
+                for state in ('--untranslated', '--only-fuzzy', '--only-obsolete'):
+                    self.command('msgattrib', state, path, quiet=True)
+
+    def test_every_text_is_in_the_catalog(self):
+        """`ninja berth-pot berth-update-po` puts it there."""
+        arguments = re.findall(r"'(--(?:keyword|flag|from-code)=[^']+)'", read('po/meson.build'))
+        listed = [line for line in read('po/POTFILES').splitlines() if line.endswith('.c')]
+        sources = [path for path in self.files if re.match(r'src/ctl/.*\.c$', path)]
+        texts = subprocess.run(['xgettext', *arguments, '-o', '-', *sources], cwd=TREE, text=True,
+                               stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+        self.assertEqual(sorted(set(re.findall(r'src/ctl/[a-z-]+\.c', texts))), listed)
+        for path in glob.glob(os.path.join(TREE, 'po', '*.po')):
+            with self.subTest(path=path):
+                done = subprocess.run(['msgcmp', path, '-'], cwd=TREE, input=texts, text=True,
+                                      capture_output=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_prompts_are_those_of_the_policy(self):
         """polkit.c repeats them, since a message that a service gives overrides the policy's."""
