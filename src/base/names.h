@@ -10,7 +10,6 @@
 #define BERTH_SANDBOX_PATH  BERTH_OBJECT_ROOT "/sandbox"
 #define BERTH_TRANSFER_PATH BERTH_OBJECT_ROOT "/transfer"
 #define BERTH_WORKER_PATH   BERTH_OBJECT_ROOT "/worker"
-#define BERTH_TRANSFER_PATH BERTH_OBJECT_ROOT "/transfer"
 #define BERTH_IF_MANAGER    BERTH_BUS_NAME ".Manager"
 #define BERTH_IF_SANDBOXES  BERTH_BUS_NAME ".Sandboxes"
 #define BERTH_IF_SANDBOX    BERTH_BUS_NAME ".Sandbox"
@@ -18,8 +17,6 @@
 #define BERTH_IF_IMAGES     BERTH_BUS_NAME ".Images"
 #define BERTH_IF_TRANSFER   BERTH_BUS_NAME ".Transfer"
 #define BERTH_IF_WORKER     BERTH_BUS_NAME ".Worker"
-#define BERTH_IF_IMAGES     BERTH_BUS_NAME ".Images"
-#define BERTH_IF_TRANSFER   BERTH_BUS_NAME ".Transfer"
 #define BERTH_ACTION_PREFIX "org.berthd.berth1."
 
 #define BERTH_ID_LENGTH     32 /* lower-case hex digits of a sandbox ID */

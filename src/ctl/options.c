@@ -124,7 +124,7 @@ static const struct {
     { CTL_OPTIONS_SNAPSHOT | CTL_OPTIONS_RESTORE,
       N_("Options of snapshot (--leave-out= also of restore):") },
     { CTL_OPTIONS_PLATFORMS | CTL_OPTIONS_REFERRERS | CTL_OPTIONS_FOREIGN | CTL_OPTIONS_REGISTRY,
-      N_("Options of pull, push and copy (--foreign= not of push):") },
+      N_("Options of pull, push and copy (--foreign= not of push, --referrers also of export):") },
     { CTL_OPTIONS_EXPORT, N_("Options of export:") },
     { CTL_OPTIONS_IMPORT, N_("Options of import:") },
     { CTL_OPTIONS_LOGIN, N_("Options of login:") },

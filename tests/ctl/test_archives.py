@@ -122,9 +122,9 @@ class Export(ArchivesTestCase):
         os.umask(0o027)
         self.addCleanup(os.umask, 0o022)
         self.assertEqual(self.ctl('export', '-q', '-o', self.file('new'), 'a', 'b', '--format=docker',
-                                  '--include-foreign'), '')
+                                  '--include-foreign', '--referrers'), '')
         self.assertEqual(self.last('Export').args, [['a', 'b'], 'fd 0', {
-            'Format': 'docker', 'IncludeForeign': True}])
+            'Format': 'docker', 'IncludeForeign': True, 'Referrers': True}])
         self.assertEqual(self.content('new'), b'archive')
         self.assertEqual(stat.S_IMODE(os.stat(self.file('new')).st_mode), 0o640)
         with open(self.file('old'), 'wb') as file:
