@@ -12,8 +12,8 @@
 #include "daemon/objects.h"
 #include "daemon/transfers.h"
 
-#define QUEUE_MAX 8192 /* messages that wait for the bus; the library drops what is beyond 393216  \
-                        */
+/* messages that wait for the bus; the library drops those beyond 393216 */
+#define QUEUE_MAX 8192
 
 BerthTransfer *berth_transfer_of_call(const BerthCall *call, GError **error)
 {

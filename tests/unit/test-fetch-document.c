@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Fetching documents: that nobody is called back before he knows what he has begun. */
+/*
+ * Fetching documents: that nobody is called back before he knows what he has begun.
+ */
 
 #include "base/error.h"
 #include "transfer/fetch-document.h"
