@@ -75,13 +75,13 @@ static char *begin_path(const Upload *upload)
                            upload->digest.text, from);
 }
 
-static BerthUrl *place_with_digest(const Upload *upload)
+/* @place: of the upload; NULL when it becomes too long */
+static BerthUrl *place_with_digest(const Upload *upload, const BerthUrl *place, GError **error)
 {
-    g_autofree char *text =
-        g_strdup_printf("%s%cdigest=%s", upload->place->text,
-                        strchr(upload->place->text, '?') ? '&' : '?', upload->digest.text);
+    g_autofree char *text = g_strdup_printf(
+        "%s%cdigest=%s", place->text, strchr(place->text, '?') ? '&' : '?', upload->digest.text);
 
-    return berth_url_parse(text, NULL, NULL);
+    return berth_url_parse(text, NULL, error);
 }
 
 static char *scope_of(const Upload *upload)
@@ -110,7 +110,7 @@ static void enter(Upload *upload, Phase phase)
     else if (phase == PHASE_CHECK)
         request->path = berth_client_path(request->client, "blobs", upload->digest.text);
     else if (phase == PHASE_WHOLE || phase == PHASE_CLOSE)
-        request->url = place_with_digest(upload);
+        request->url = place_with_digest(upload, upload->place, NULL); /* see take_place() */
     else
         request->url = berth_url_parse(upload->place->text, NULL, NULL);
     /* a body of nothing too, so that its length is told */
@@ -193,7 +193,7 @@ static bool take_place(Upload *upload, const BerthResponse *response, GError **e
 {
     const char *location = berth_response_get(response, "location");
     const BerthUrl *at = upload->request.at;
-    g_autoptr(BerthUrl) place = NULL;
+    g_autoptr(BerthUrl) place = NULL, whole = NULL;
     g_autofree char *text = NULL;
 
     if (!location)
@@ -215,6 +215,9 @@ static bool take_place(Upload *upload, const BerthResponse *response, GError **e
         return berth_set_error(error, BERTH_ERROR_REGISTRY_ERROR,
                                "%s: %s wants it sent to %s in plain HTTP; ask who runs it",
                                upload->request.what, at->authority, place->authority);
+    whole = place_with_digest(upload, place, error);
+    if (!whole)
+        return false;
     berth_url_free(upload->place);
     upload->place = g_steal_pointer(&place);
     return true;
@@ -235,6 +238,22 @@ static bool take_range(Upload *upload, const BerthResponse *response)
         upload->request.progress = true;
     }
     return true;
+}
+
+/* A chunk was taken. Registries may take less than was sent, but not for ever. */
+static bool take_chunk(Upload *upload, const BerthResponse *response, GError **error)
+{
+    uint64_t before = upload->offset;
+
+    if (!take_range(upload, response)) {
+        upload->offset += upload->request.sends;
+        upload->furthest = MAX(upload->furthest, upload->offset);
+    }
+    return upload->offset > before || ++upload->sessions <= SESSIONS_MAX ||
+           berth_set_error(error, BERTH_ERROR_REGISTRY_ERROR,
+                           "%s: %s takes parts again and again, and does not go on behind byte "
+                           "%" PRIu64 "; ask who runs it",
+                           upload->request.what, upload->request.at->authority, upload->offset);
 }
 
 static void take_chunk_size(Upload *upload, const BerthResponse *response)
@@ -334,10 +353,9 @@ static BerthVerdict complete(BerthRequest *request, const BerthResponse *respons
         return BERTH_VERDICT_DONE;
     if (!take_place(upload, response, error))
         return BERTH_VERDICT_FAILED;
-    if (upload->phase == PHASE_CHUNK && !take_range(upload, response)) {
-        upload->offset += request->sends;
-        upload->furthest = MAX(upload->furthest, upload->offset);
-    } else if (upload->phase == PHASE_STATUS && !take_range(upload, response))
+    if (upload->phase == PHASE_CHUNK && !take_chunk(upload, response, error))
+        return BERTH_VERDICT_FAILED;
+    if (upload->phase == PHASE_STATUS && !take_range(upload, response))
         return begin_anew(upload);
     upload->chunked = true;
     go_on(upload);

@@ -88,6 +88,10 @@ static BerthUrl *take_apart(CURLU *parsed, const char *text, GError **error)
         refuse(error, text, "a user name, a password or a zone in it is not taken");
         return NULL;
     }
+    if (strlen(whole) > BERTH_URL_MAX) { /* with what the base had; it must be taken again */
+        refuse(error, text, "it is too long");
+        return NULL;
+    }
     url->https = g_str_equal(scheme, "https");
     if (!url->https && !g_str_equal(scheme, "http")) {
         refuse(error, text, "only http and https are taken");

@@ -218,6 +218,30 @@ class Faults(WritingTestCase):
         self.assertIn('?', place['path'])
         self.assertThere()
 
+    def test_a_place_that_is_too_long(self):
+        """With the digest behind it, which the registry does not think of."""
+        host = f'http://{self.proxy.host}/v2/'
+        for length in (16384 - 40, 16384, 16385):
+            with self.subTest(length=length):
+                self.proxy.clear()
+                self.proxy.fault(faults.Answer(b'', status=202, headers={
+                    'Location': host + 'x' * (length - len(host))}), method='POST', times=None)
+                self.assertRefused(self.upload(), 'RegistryError', 'too long')
+
+    def test_a_registry_that_never_has_enough(self):
+        """It takes each part, and says that nothing came of it."""
+        place = {'Location': '/v2/team/app/blobs/uploads/1'}
+        self.proxy.fault(faults.Answer(b'', status=202, headers={
+            **place, 'OCI-Chunk-Min-Length': '1000'}), method='POST', times=None)
+        self.proxy.fault(faults.Status(413), method='PUT', times=None)
+        for arrived in ('0-0', '0-999', '0-1999'):
+            with self.subTest(arrived=arrived):
+                before = len(self.proxy.requests('PATCH'))
+                self.proxy.fault(faults.Answer(b'', status=202, headers={
+                    **place, 'Range': arrived}), method='PATCH', times=None)
+                self.assertRefused(self.upload(), 'RegistryError', 'does not go on')
+                self.assertLess(len(self.proxy.requests('PATCH')) - before, 20)
+
     def test_no_place(self):
         self.proxy.fault(faults.NoHeader('Location'), method='POST', times=None)
         self.assertRefused(self.upload(), 'RegistryError', 'does not say where')

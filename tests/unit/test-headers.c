@@ -324,6 +324,26 @@ static void test_bad_url(void)
     }
 }
 
+/* What comes out can be taken again. */
+static void test_url_with_base(void)
+{
+    g_autoptr(BerthUrl) base = berth_url_parse("http://a.test/v2/", NULL, NULL);
+    const size_t most = BERTH_URL_MAX - strlen("http://a.test");
+    g_autofree char *path = g_strnfill(most, '/'), *longer = g_strnfill(most + 1, '/');
+    g_autoptr(BerthUrl) url = NULL, again = NULL, none = NULL;
+    g_autoptr(GError) error = NULL;
+
+    path[1] = longer[1] = 'x'; /* two slashes are followed by a host */
+    url = berth_url_parse(path, base, &error);
+    g_assert_no_error(error);
+    again = berth_url_parse(url->text, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(again->text, ==, url->text);
+    none = berth_url_parse(longer, base, &error);
+    g_assert_null(none);
+    g_assert_error(error, BERTH_ERROR, BERTH_ERROR_REGISTRY_ERROR);
+}
+
 static bool same(const char *a, const char *b)
 {
     g_autoptr(BerthUrl) first = berth_url_parse(a, NULL, NULL);
@@ -428,6 +448,7 @@ int main(int argc, char **argv)
     g_test_add_func("/headers/response-limits", test_response_limits);
     g_test_add_func("/headers/url", test_url);
     g_test_add_func("/headers/bad-url", test_bad_url);
+    g_test_add_func("/headers/url-with-base", test_url_with_base);
     g_test_add_func("/headers/origin", test_origin);
     g_test_add_func("/headers/proxy", test_proxy);
     g_test_add_func("/headers/no-proxy", test_no_proxy);
