@@ -167,6 +167,8 @@ class Runner:
             environment['BERTH_SURVIVE_KILLS'] = str(self.options.survive_kills)
         if self.options.snapshot_kills is not None:
             environment['BERTH_SNAPSHOT_KILLS'] = str(self.options.snapshot_kills)
+        if self.options.snapshot_size is not None:
+            environment['BERTH_SNAPSHOT_SIZE'] = str(self.options.snapshot_size)
         if suite == 'unit':
             return self._unit_jobs(directory, environment, seconds)
         if suite == 'fuzz':
@@ -375,6 +377,9 @@ def parse_arguments():
     parser.add_argument('--snapshot-kills', type=int, metavar='N',
                         help='how often the suite snapshot kills the service at random moments, '
                              'saving and restoring (default: 15 times each)')
+    parser.add_argument('--snapshot-size', type=int, metavar='MIB',
+                        help='how much the suite snapshot saves and restores to see what memory that '
+                        'takes (default: 256; 10240 is 10 GiB)')
     parser.add_argument('--keep', action='store_true', help="keep the tests' temporary directories")
     parser.add_argument('-v', '--verbose', action='store_true', help='all output of all tests')
     parser.add_argument('--retries', type=int, default=0, metavar='N',
