@@ -19,6 +19,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
 #include <string.h>
 
 #define NOBODY_GID 65534 /* for an owner whose groups nobody told */
@@ -107,12 +110,33 @@ static BerthActor actor_of(const BerthCall *call, const BerthContents *contents)
     return (BerthActor){ caller->uid, g_array_index(caller->groups, gid_t, 0), caller->groups };
 }
 
+/*
+ * In the child: the groups of the owner, when it is somebody else who may do this. Who has no
+ * account is in none.
+ */
+static void find_groups(BerthActor *actor)
+{
+    const struct passwd *user =
+        actor->uid == 0 || actor->groups ? NULL : getpwuid(actor->uid); /* single-threaded child */
+    GArray *groups;
+    int n = NGROUPS_MAX;
+
+    if (!user)
+        return;
+    groups = g_array_sized_new(FALSE, FALSE, sizeof(gid_t), (guint)n);
+    actor->gid = user->pw_gid;
+    if (getgrouplist(user->pw_name, user->pw_gid, (gid_t *)(void *)groups->data, &n) >= 0)
+        g_array_set_size(groups, (guint)n);
+    actor->groups = groups; /* for the life of the child */
+}
+
 /* In the child. */
 static bool snapshot_child(void *userdata, GByteArray *result, GError **error)
 {
     const BerthCall *call = userdata;
-    const Arguments *arguments = call->arguments;
+    Arguments *arguments = call->arguments;
 
+    find_groups(&arguments->snapshot.actor);
     return berth_snapshot(call->daemon->vault, &arguments->snapshot, error);
 }
 
@@ -120,9 +144,10 @@ static bool snapshot_child(void *userdata, GByteArray *result, GError **error)
 static bool restore_child(void *userdata, GByteArray *result, GError **error)
 {
     const BerthCall *call = userdata;
-    const Arguments *arguments = call->arguments;
+    Arguments *arguments = call->arguments;
     g_autofree char *shmall = NULL;
 
+    find_groups(&arguments->restore.actor);
     if (!berth_restore(call->daemon->vault, &arguments->restore, &shmall, error))
         return false;
     if (shmall)

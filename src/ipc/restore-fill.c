@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SEMAPHORE_SPACE 64 /* bytes that the kernel takes for one */
+
 typedef struct {
     const BerthFill *fill;
     BerthRestoreReader *reader; /* owned */
@@ -71,6 +73,23 @@ static bool read_index(Work *work, GError **error)
     return work->index;
 }
 
+/* A user's semaphores, which no limit of the namespace holds while it is filled. */
+static bool check_semaphores(const Work *work, GError **error)
+{
+    const BerthRestoreSpec *spec = work->fill->spec;
+    const GArray *sets = work->index->semaphores;
+    uint64_t n = 0;
+
+    for (guint i = 0; i < sets->len; i++)
+        n += g_array_index(sets, BerthSemaphores, i).values->len;
+    return spec->actor.uid == 0 || n <= spec->shm_size / SEMAPHORE_SPACE ||
+           berth_set_error(error, BERTH_ERROR_QUOTA_EXCEEDED,
+                           "the snapshot has %" PRIu64
+                           " semaphores, and a user's sandbox of this size may have %" PRIu64
+                           "; resize it (berthctl resize), or let root restore it",
+                           n, spec->shm_size / SEMAPHORE_SPACE);
+}
+
 /* What is known to be too much is refused before anything is made. */
 static bool check_room(const Work *work, GError **error)
 {
@@ -78,6 +97,8 @@ static bool check_room(const Work *work, GError **error)
     const BerthIndex *index = work->index;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = 0;
 
+    if (!check_semaphores(work, error))
+        return false;
     if (spec->leave_out && *spec->leave_out)
         return true; /* nobody knows how much of it that is */
     for (guint i = 0; i < index->segments->len; i++)

@@ -61,7 +61,12 @@ class Users(SnapshotTestCase):
         self.fill()
         self.save(self.path, self.alice, Stopped=True)
         self.authority.answer(manage_sandbox='yes')
+        before = self.inside.do(contents.describe)
         self.save(self.path, self.bob, Stopped=True)
+        # whoever does it, it is done as the owner
+        new = self.alice.create('new')
+        self.load(new, self.bob)
+        self.assertEqual(self.inside_as(ALICE, new).do(contents.describe), before)
         joiner = self.alice.create('joiner', Mode='container:demo')
         self.save(joiner, self.alice, Stopped=True)
 
@@ -173,6 +178,23 @@ class Users(SnapshotTestCase):
         self.assertEqual(member.do(contents.describe_sysv)['msg'], [])
         self.assertEqual(member.sysctl('kernel.msgmnb'), '16384')
         self.load(new)  # root may
+
+    def test_limits_of_semaphores(self):
+        """They take the kernel's memory, which is not the service's to give."""
+        self.inside.do(contents.sem_make, 0x44, [1])
+        self.save(self.path, self.alice)
+
+        def change(parsed):
+            parsed['sysv']['sem'] = [{**parsed['sysv']['sem'][0], 'id': number, 'key': number + 1,
+                                      'values': [0] * 1000} for number in range(17)]
+        self.rewrite(lambda info, data: [(info, data)], change)
+        new = self.alice.create('new', ShmSize=MB)
+        with self.assertError('QuotaExceeded', '17000 semaphores'):
+            self.load(new, self.alice)
+        member = self.inside_as(ALICE, new)
+        self.assertEqual(member.do(contents.describe_sysv)['sem'], [])
+        self.load(new)  # root may
+        self.assertEqual(len(member.do(contents.describe_sysv)['sem']), 17)
 
     def test_the_file_is_the_callers(self):
         """What alice cannot read or write is not read or written for her."""
