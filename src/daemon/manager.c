@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "base/userinfo.h"
 #include "daemon/entries.h"
 #include "daemon/objects.h"
+#include "settings/registry-keys.h"
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *ret_error)
@@ -110,6 +112,30 @@ static bool parse_get_settings(BerthCall *call, GError **error)
     return berth_options_read(call->message, no_options, NULL, NULL, error);
 }
 
+static int append_row(sd_bus_message *reply, const char *group, const char *key, const char *value,
+                      const char *origin)
+{
+    return sd_bus_message_append(reply, "a{sv}", 4, "Group", "s", group, "Key", "s", key, "Value",
+                                 "s", value, "Origin", "s", origin);
+}
+
+/* Passwords in URLs of proxies are root's only. */
+static int append_registries(sd_bus_message *reply, BerthRegistries *registries, bool to_root)
+{
+    g_autoptr(GArray) rows = berth_registries_rows(registries);
+    int r = 0;
+
+    for (guint i = 0; r >= 0 && i < rows->len; i++) {
+        const BerthRegistryRow *row = &g_array_index(rows, BerthRegistryRow, i);
+        g_autofree char *redacted = NULL;
+
+        if (!to_root && g_str_equal(row->key, berth_registry_key(BERTH_REGISTRY_PROXY)->name))
+            redacted = berth_userinfo_redact(row->value);
+        r = append_row(reply, row->group, row->key, redacted ? redacted : row->value, row->origin);
+    }
+    return r;
+}
+
 static BerthVerdict act_get_settings(BerthCall *call, GError **error)
 {
     BERTH_AUTO_MESSAGE *reply = berth_call_new_reply(call, error);
@@ -122,9 +148,10 @@ static BerthVerdict act_get_settings(BerthCall *call, GError **error)
     for (guint i = 0; r >= 0 && i < rows->len; i++) {
         const BerthSettingRow *row = rows->pdata[i];
 
-        r = sd_bus_message_append(reply, "a{sv}", 4, "Group", "s", row->group, "Key", "s", row->key,
-                                  "Value", "s", row->value, "Origin", "s", row->origin);
+        r = append_row(reply, row->group, row->key, row->value, row->origin);
     }
+    if (r >= 0)
+        r = append_registries(reply, call->daemon->registries, call->caller->uid == 0);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return berth_call_reply(call, reply, r, error);

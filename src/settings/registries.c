@@ -234,6 +234,38 @@ GArray *berth_registries_groups(BerthRegistries *registries)
     return rows;
 }
 
+static void row_clear(void *data)
+{
+    BerthRegistryRow *row = data;
+
+    g_free(row->group);
+}
+
+static void add_rows(GArray *rows, const BerthRegistryGroup *group)
+{
+    for (int id = 0; id < _BERTH_REGISTRY_KEY_MAX; id++) {
+        const BerthRegistryValue *value = &group->values[id];
+        BerthRegistryRow row = { NULL, berth_registry_key(id)->name, value->text, value->origin };
+
+        if (!value->text)
+            continue;
+        row.group = group->pattern ? g_strconcat(REGISTRY_GROUP " ", group->pattern->text, NULL)
+                                   : g_strdup(DEFAULTS_GROUP);
+        g_array_append_val(rows, row);
+    }
+}
+
+GArray *berth_registries_rows(BerthRegistries *registries)
+{
+    GArray *rows = g_array_new(FALSE, FALSE, sizeof(BerthRegistryRow));
+
+    g_array_set_clear_func(rows, row_clear);
+    for (unsigned i = 0; i < registries->groups->len; i++)
+        add_rows(rows, registries->groups->pdata[i]);
+    add_rows(rows, registries->defaults);
+    return rows;
+}
+
 /* @other: (nullable): the group of the same name, which says nothing when there is none. */
 static bool is_same(const BerthRegistryGroup *group, const BerthRegistryGroup *other)
 {

@@ -162,6 +162,20 @@ typedef struct {
  */
 GArray *berth_registries_groups(BerthRegistries *registries);
 
+/** BerthRegistryRow: one key that a group sets. */
+typedef struct {
+    char *group; /* owned: `registry NAME`, or `defaults` */
+    const char *key, *value, *origin;
+} BerthRegistryRow;
+
+/**
+ * berth_registries_rows:
+ * Returns: (transfer full) (element-type BerthRegistryRow): what all groups set, in the order of
+ * their precedence, [defaults] last; valid as long as @registries. Values are as in the files, with
+ * their secrets.
+ */
+GArray *berth_registries_rows(BerthRegistries *registries);
+
 /**
  * berth_registries_changed:
  * Returns: (transfer full): the names of the groups whose values differ between the two, which

@@ -41,6 +41,25 @@ class Registry(CtlTestCase):
         self.assertNotIn('Origins', rows)
         self.assertRegex(self.ctl('registry', 'a.corp.example'), r'MaxBandwidth +1\.5M ')
 
+    def test_config(self):
+        """What the files say, behind what berth.conf says, with where it stands."""
+        path = os.path.join(self.instance.configuration, 'registries.d/test.conf')
+        rows = [row for row in self.ctl_json('config')
+                if row['Group'] not in ('Sandboxes', 'Transfers', 'Store')]
+        self.assertEqual([(row['Group'], row['Key'], row['Value'], row['Origin']) for row in rows], [
+            ('registry h.example:5000', 'Insecure', 'yes', f'{path}:2'),
+            ('registry h.example:5000', 'Mirrors', 'a.example b.example', f'{path}:3'),
+            ('registry h.example:5000', 'Proxy', 'http://u:p@proxy.example', f'{path}:7'),
+            ('registry h.example:5000', 'ConnectTimeout', '1500ms', f'{path}:4'),
+            ('registry h.example:5000', 'StallTimeout', '1min', f'{path}:5'),
+            ('registry h.example:5000', 'MaxBandwidth', '1000001', f'{path}:6'),
+            ('registry *.corp.example', 'MaxBandwidth', '1.5M', f'{path}:9')])
+        self.instance.write_settings('registries.d/test.conf', '[defaults]\nRetries=3\n'
+                                     '[registry x]\nRetries=2\nRetries=\n')
+        self.ctl('reload')
+        self.assertEqual([row for row in self.ctl_json('config') if row['Key'] == 'Retries'], [
+            {'Group': 'defaults', 'Key': 'Retries', 'Value': '3', 'Origin': f'{path}:2'}])
+
     def test_json_has_the_answer_as_it_is(self):
         self.assertEqual(self.ctl_json('registry', 'h.example:5000'),
                          json.loads(json.dumps(self.instance.registry('h.example:5000'))))

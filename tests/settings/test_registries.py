@@ -193,6 +193,10 @@ class Secrets(ReloadTestCase):
                          'http://me:hunter2@proxy.example:3128')
         self.assertEqual(self.user(ALICE).registry('h.example')['Proxy'],
                          'http://***@proxy.example:3128')
+        for who, value in ((self.instance, 'http://me:hunter2@proxy.example:3128'),
+                           (self.user(ALICE), 'http://***@proxy.example:3128')):
+            rows = who.manager('GetSettings', 'a{sv}', vardict({}))
+            self.assertEqual([row['Value'] for row in rows if row['Key'] == 'Proxy'], [value])
 
     def test_no_message_has_them(self):
         self.instance.write_settings(
