@@ -217,6 +217,22 @@ class Credentials(TransferTestCase):
         self.fails('AuthenticationRequired', f'{self.registry.host}/team/app', alice)
         self.assertNotIn(SECRET, self.instance.text('berthd.log'))
 
+    def test_they_are_of_the_host_that_serves(self):
+        """An entry for the name of an image goes nowhere else, as with other tools."""
+        auth = base64.b64encode(f'machine:{SECRET}'.encode()).decode()
+        for key in ('far.example', 'far.example/group', self.registry.host,
+                    f'{self.registry.host}/team'):
+            path = self.write('auth.json', json.dumps({'auths': {key: {'auth': auth}}}))
+            self.settle(f'[registry far.example/group]\nLocation={self.registry.host}/team\n'
+                        f'CredentialsFile={path}\n')
+            with self.subTest(key=key):
+                if key.startswith('far.example'):
+                    self.fails('AuthenticationRequired', 'far.example/group/app')
+                else:
+                    self.pull('far.example/group/app')
+                    self.instance.call(ROOT_PATH, IF_IMAGES, 'Remove', 'sa{sv}',
+                                       'far.example/group/app', vardict({}))
+
     def test_it_is_not_there(self):
         path = self.instance.path('none.json')
         self.settle(f'[registry {self.registry.host}]\nCredentialsFile={path}\n')
