@@ -121,7 +121,8 @@ class Machine:
         subprocess.run(['chroot', self.root, *command], check=True, stdin=subprocess.DEVNULL)
 
     def _boot(self):
-        name = f'berth-{os.path.basename(self.directory).replace("_", "-")}'
+        # a name may have no '_', and no '-' at its end
+        name = f'berth-{os.path.basename(self.directory).replace("_", "-")}-machine'
         try:
             done = subprocess.run(
                 ['systemd-nspawn', '--quiet', '--directory', self.root, '--boot', '--register=no',
