@@ -26,6 +26,7 @@ struct BerthEndpoints {
 
 struct BerthEndpointsFind {
     BerthDaemon *daemon;
+    uid_t user;
     BerthRegistries *registries; /* both lookups are made in the same */
     BerthEndpointsUse use;
     BerthLookup *lookup;
@@ -107,9 +108,9 @@ static bool find_mirrors(BerthEndpointsFind *find, GError **error)
 {
     GPtrArray *names = find->found->registry->mirror_names;
 
-    find->lookup =
-        berth_lookup_start(find->daemon, find->registries, (BerthRegistryName *const *)names->pdata,
-                           names->len, on_mirrors, find, error);
+    find->lookup = berth_lookup_start(find->daemon, find->user, find->registries,
+                                      (BerthRegistryName *const *)names->pdata, names->len,
+                                      on_mirrors, find, error);
     return find->lookup;
 }
 
@@ -136,7 +137,7 @@ static void free_settings(void *settings)
     berth_registry_settings_free(settings);
 }
 
-BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, const char *registry,
+BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, uid_t user, const char *registry,
                                          const char *repository, BerthEndpointsUse use,
                                          BerthEndpointsDone done, void *userdata, GError **error)
 {
@@ -148,6 +149,7 @@ BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, const char *regist
         return NULL;
     find = g_new0(BerthEndpointsFind, 1);
     *find = (BerthEndpointsFind){ .daemon = daemon,
+                                  .user = user,
                                   .registries = berth_registries_ref(daemon->registries),
                                   .use = use,
                                   .found = g_new0(BerthEndpoints, 1),
@@ -155,7 +157,8 @@ BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, const char *regist
                                   .userdata = userdata };
     find->found->registries = berth_registries_ref(find->registries);
     find->found->mirrors = g_ptr_array_new_with_free_func(free_settings);
-    find->lookup = berth_lookup_start(daemon, find->registries, &name, 1, on_registry, find, error);
+    find->lookup =
+        berth_lookup_start(daemon, user, find->registries, &name, 1, on_registry, find, error);
     if (find->lookup)
         return find;
     berth_endpoints_cancel(find);

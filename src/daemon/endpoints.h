@@ -32,6 +32,7 @@ typedef enum {
 
 /**
  * berth_endpoints_find:
+ * @user: for whom, see berth_lookup_start()
  * @registry: `host[:port]` as in a reference
  * @repository: path there
  *
@@ -40,7 +41,7 @@ typedef enum {
  *
  * Returns: (transfer full): the question, freed before @done is called; NULL on error.
  */
-BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, const char *registry,
+BerthEndpointsFind *berth_endpoints_find(BerthDaemon *daemon, uid_t user, const char *registry,
                                          const char *repository, BerthEndpointsUse use,
                                          BerthEndpointsDone done, void *userdata, GError **error);
 

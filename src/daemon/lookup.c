@@ -11,17 +11,15 @@
 #include "base/error.h"
 #include "daemon/entries.h"
 #include "daemon/method.h"
-#include "daemon/worker.h"
+#include "daemon/query.h"
 
 #include <string.h>
 
-#define LIMIT_USEC UINT64_C(30000000) /* a worker gives up earlier and says what it knows */
-
 struct BerthLookup {
     BerthRegistries *registries;
-    GPtrArray *names; /* (element-type BerthRegistryName) */
-    GPtrArray *hosts; /* (element-type utf8) (nullable) of each name what is to be resolved */
-    BerthWorker *worker;
+    GPtrArray *names;  /* (element-type BerthRegistryName) */
+    GPtrArray *hosts;  /* (element-type utf8) (nullable) of each name what is to be resolved */
+    BerthQuery *query; /* set while a worker resolves, or will */
     sd_event_source *later;
     BerthLookupDone done;
     void *userdata;
@@ -31,17 +29,12 @@ void berth_lookup_cancel(BerthLookup *lookup)
 {
     if (!lookup)
         return;
-    berth_worker_free(lookup->worker);
+    berth_query_cancel(lookup->query);
     sd_event_source_disable_unref(lookup->later);
     g_ptr_array_unref(lookup->names);
     g_ptr_array_unref(lookup->hosts);
     berth_registries_unref(lookup->registries);
     g_free(lookup);
-}
-
-bool berth_lookup_is_resolving(const BerthLookup *lookup)
-{
-    return lookup->worker;
 }
 
 static void free_name(void *name)
@@ -129,7 +122,7 @@ static void on_resolved(sd_bus_message *message, const GError *failure, void *us
     g_autoptr(GError) error = NULL;
     Result result = { 0 };
 
-    lookup->worker = NULL; /* gone when this returns */
+    lookup->query = NULL; /* gone when this is called */
     if (message && !berth_worker_read_result(message, result_keys, &result, NULL, &error))
         failure = error;
     answer(lookup, result.addresses, failure);
@@ -155,37 +148,31 @@ static char **hosts_to_resolve(const BerthLookup *lookup)
     return (char **)g_ptr_array_steal(hosts, NULL);
 }
 
-static bool resolve(BerthLookup *lookup, BerthDaemon *daemon, char *const *hosts, GError **error)
+static bool fill(sd_bus_message *job, void *userdata, GError **error)
 {
-    static const BerthWorkerEvents events = { .finished = on_resolved, .limit_usec = LIMIT_USEC };
-    g_autoptr(BerthWorker) worker = berth_worker_start(daemon, "resolve", error);
-    BERTH_AUTO_MESSAGE *job = worker ? berth_worker_new_job(worker, error) : NULL;
-    int r;
+    g_auto(GStrv) hosts = hosts_to_resolve(userdata);
+    int r = berth_entry_strv(job, "Hosts", hosts);
 
-    if (!job)
-        return false;
-    r = berth_entry_strv(job, "Hosts", hosts);
-    if (r < 0)
-        return berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot ask for addresses");
-    if (!berth_worker_run(worker, job, &events, lookup, error))
-        return false;
-    lookup->worker = g_steal_pointer(&worker);
-    return true;
+    return r >= 0 ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot ask for addresses");
 }
 
-static bool begin(BerthLookup *lookup, BerthDaemon *daemon, GError **error)
+static bool begin(BerthLookup *lookup, BerthDaemon *daemon, uid_t user, GError **error)
 {
+    static const BerthStoreJob job = { .kind = "resolve", .fill = fill, .outside = true };
     g_auto(GStrv) hosts = hosts_to_resolve(lookup);
     int r;
 
-    if (hosts)
-        return resolve(lookup, daemon, hosts, error);
+    if (hosts) {
+        lookup->query = berth_query_start(daemon->queries, user, &job, on_resolved, lookup);
+        return true;
+    }
     r = sd_event_add_defer(daemon->event, &lookup->later, on_later, lookup);
     return r >= 0 ||
            berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot look settings up");
 }
 
-BerthLookup *berth_lookup_start(BerthDaemon *daemon, BerthRegistries *registries,
+BerthLookup *berth_lookup_start(BerthDaemon *daemon, uid_t user, BerthRegistries *registries,
                                 BerthRegistryName *const *names, size_t n_names,
                                 BerthLookupDone done, void *userdata, GError **error)
 {
@@ -200,7 +187,7 @@ BerthLookup *berth_lookup_start(BerthDaemon *daemon, BerthRegistries *registries
         g_ptr_array_add(lookup->names, berth_registry_name_new(names[i], names[i]->path));
         g_ptr_array_add(lookup->hosts, berth_registries_host_to_resolve(registries, names[i]));
     }
-    if (begin(lookup, daemon, error))
+    if (begin(lookup, daemon, user, error))
         return lookup;
     berth_lookup_cancel(lookup);
     return NULL;

@@ -19,21 +19,18 @@ typedef void (*BerthLookupDone)(GPtrArray *settings, const GError *error, void *
 
 /**
  * berth_lookup_start:
+ * @user: for whom: workers resolve only so many names at the same time for each user
  * @registries: what to look in
  * @names: (array length=n_names): `host[:port][/repository]`
  *
  * Finds out what is in force for each name. Where a network could matter, a worker resolves the
  * hosts, all at once; the service itself never does. @done comes later in any case.
  *
- * Returns: (transfer full): the lookup, freed before @done is called; NULL on error:
- *   BERTH_ERROR_LIMITS_EXCEEDED when there are too many workers.
+ * Returns: (transfer full): the lookup, freed before @done is called; NULL on error.
  */
-BerthLookup *berth_lookup_start(BerthDaemon *daemon, BerthRegistries *registries,
+BerthLookup *berth_lookup_start(BerthDaemon *daemon, uid_t user, BerthRegistries *registries,
                                 BerthRegistryName *const *names, size_t n_names,
                                 BerthLookupDone done, void *userdata, GError **error);
-
-/** berth_lookup_is_resolving: Returns: whether a worker is at work for it. */
-bool berth_lookup_is_resolving(const BerthLookup *lookup);
 
 /** berth_lookup_cancel: ends @lookup (nullable) without an answer. */
 void berth_lookup_cancel(BerthLookup *lookup);

@@ -379,8 +379,8 @@ static void stop(BerthDaemon *daemon)
     berth_callers_free(daemon->callers);
     berth_idle_free(daemon->idle);
     daemon->idle = NULL;
-    berth_queries_free(daemon->queries);
     berth_transfers_free(daemon->transfers);
+    berth_queries_free(daemon->queries);
     berth_sandboxes_free(daemon->sandboxes);
     berth_users_free(daemon->users);
     berth_copies_free(daemon->copies);

@@ -123,8 +123,8 @@ static bool refresh(BerthTransfer *transfer, BerthDaemon *daemon, GError **error
 {
     Job *job = transfer->job;
 
-    return berth_side_refresh(&job->from, daemon, transfer->reference, BERTH_ENDPOINTS_READ,
-                              on_refreshed, transfer, error);
+    return berth_side_refresh(&job->from, daemon, transfer->owner, transfer->reference,
+                              BERTH_ENDPOINTS_READ, on_refreshed, transfer, error);
 }
 
 static const BerthTransferKind pull_kind = {

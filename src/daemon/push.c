@@ -260,8 +260,8 @@ static bool refresh_to(BerthTransfer *transfer, BerthDaemon *daemon, GError **er
 {
     Job *job = transfer->job;
 
-    return berth_side_refresh(&job->to, daemon, transfer->reference, BERTH_ENDPOINTS_WRITE,
-                              on_refreshed, transfer, error);
+    return berth_side_refresh(&job->to, daemon, transfer->owner, transfer->reference,
+                              BERTH_ENDPOINTS_WRITE, on_refreshed, transfer, error);
 }
 
 static void on_source_refreshed(void *userdata)
@@ -279,8 +279,8 @@ static bool refresh_both(BerthTransfer *transfer, BerthDaemon *daemon, GError **
     Job *job = transfer->job;
 
     job->daemon = daemon;
-    return berth_side_refresh(&job->from, daemon, job->from.reference, BERTH_ENDPOINTS_READ,
-                              on_source_refreshed, transfer, error);
+    return berth_side_refresh(&job->from, daemon, transfer->owner, job->from.reference,
+                              BERTH_ENDPOINTS_READ, on_source_refreshed, transfer, error);
 }
 
 static const BerthTransferKind push_kind = { .name = "push",

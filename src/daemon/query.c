@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Questions about the store, and small changes of it: a worker each, which lives for milliseconds.
- * A call that needs one waits in line, so that no number of calls starts more than a few processes
- * at once; one user never takes all of their places, and root never waits for users. How many calls
- * wait is bounded by MaxPendingCallsPerUser=.
+ * Questions about the store, and small changes of it: a worker each, which lives for milliseconds;
+ * and names to resolve, which takes as long as a name server likes. A call that needs one waits in
+ * line, so that no number of calls starts more than a few processes at once; one user never takes
+ * all of their places, and root never waits for users. How many calls wait is bounded by
+ * MaxPendingCallsPerUser=.
  */
 
 #include "daemon/query.h"
 
 #include "base/error.h"
 
-#define RUNNING_MAX      4 /* at the same time, of users other than root */
-#define RUNNING_PER_USER 2
-#define RUNNING_ROOT     4 /* besides those */
+/* How many run at the same time: those in the store never wait for those outside of it. */
+static const struct {
+    unsigned users, user, root; /* of all users but root; of each of them; of root, besides */
+    uint64_t limit_usec;        /* far more than any of them takes: a worker that needs it is stuck,
+                                   or in somebody else's hands */
+} limits[] = {
+    [false] = { 4, 2, 4, 10 * 60 * UINT64_C(1000000) }, /* in the store */
+    [true] = { 32, 4, 16, 30 * UINT64_C(1000000) },     /* outside: gives up earlier by itself */
+};
 
-#define RETRY_USEC       (100 * UINT64_C(1000)) /* while there are too many workers */
-
-/* Far more than any of them takes; a worker that needs it is stuck or in somebody else's hands. */
-#define LIMIT_USEC (10 * 60 * UINT64_C(1000000))
+#define RETRY_USEC (100 * UINT64_C(1000)) /* while there are too many workers */
 
 struct BerthQuery {
     BerthQueries *queries;
@@ -72,17 +76,21 @@ static void on_finished(sd_bus_message *result, const GError *error, void *userd
     answer(query, result, error);
 }
 
-static bool may_run(const BerthQueries *queries, uid_t user)
+static bool may_run(const BerthQueries *queries, const BerthQuery *query)
 {
+    bool outside = query->job.outside;
     unsigned same = 0, users = 0;
 
     for (const GList *link = queries->running.head; link; link = link->next) {
-        const BerthQuery *query = link->data;
+        const BerthQuery *other = link->data;
 
-        same += query->user == user;
-        users += query->user != 0;
+        if (other->job.outside != outside)
+            continue;
+        same += other->user == query->user;
+        users += other->user != 0;
     }
-    return user == 0 ? same < RUNNING_ROOT : same < RUNNING_PER_USER && users < RUNNING_MAX;
+    return query->user == 0 ? same < limits[outside].root
+                            : same < limits[outside].user && users < limits[outside].users;
 }
 
 static bool fill(sd_bus_message *job, void *userdata, GError **error)
@@ -111,8 +119,9 @@ static bool look_again(BerthQueries *queries)
 
 static void start(BerthQuery *query)
 {
-    static const BerthWorkerEvents events = { .finished = on_finished, .limit_usec = LIMIT_USEC };
-    const BerthStoreJob job = { query->job.kind, query->job.uid, fill };
+    const BerthWorkerEvents events = { .finished = on_finished,
+                                       .limit_usec = limits[query->job.outside].limit_usec };
+    const BerthStoreJob job = { query->job.kind, query->job.uid, fill, query->job.outside };
     BerthQueries *queries = query->queries;
     g_autoptr(GError) error = NULL;
 
@@ -136,7 +145,7 @@ static int on_next(sd_event_source *source, void *userdata)
     BerthQueries *queries = userdata;
     GList *link = queries->line.head;
 
-    while (link && !may_run(queries, ((BerthQuery *)link->data)->user))
+    while (link && !may_run(queries, link->data))
         link = link->next;
     if (link)
         start(link->data);

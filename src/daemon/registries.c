@@ -12,9 +12,6 @@
 #include "daemon/objects.h"
 #include "settings/registry-keys.h"
 
-#define RESOLVING_MAX 4               /* workers that one user can have by asking */
-#define RETRY_USEC    UINT64_C(50000) /* until a call is looked at again that would be one more */
-
 typedef struct {
     const char *registry; /* of the message */
     BerthRegistryName *name;
@@ -149,33 +146,13 @@ static void on_found(GPtrArray *found, const GError *failure, void *userdata)
     berth_call_finish(call, verdict, error ? error : failure);
 }
 
-/* How many of the workers that resolve names are this user's. */
-static unsigned count_resolving(const BerthCall *call)
-{
-    unsigned n = 0;
-
-    for (const GList *link = call->daemon->calls.head; link; link = link->next) {
-        const BerthCall *other = link->data;
-        const Arguments *arguments = other->arguments;
-
-        if (other->method == call->method && other->caller &&
-            other->caller->uid == call->caller->uid && arguments->lookup &&
-            berth_lookup_is_resolving(arguments->lookup))
-            n++;
-    }
-    return n;
-}
-
 static BerthVerdict act_get_settings(BerthCall *call, GError **error)
 {
     Arguments *arguments = call->arguments;
 
-    /* everybody may ask, but nobody take all workers for it */
-    if (call->caller->uid != 0 && count_resolving(call) >= RESOLVING_MAX)
-        return berth_call_retry(call, RETRY_USEC, error);
-
-    arguments->lookup = berth_lookup_start(call->daemon, call->daemon->registries, &arguments->name,
-                                           1, on_found, call, error);
+    arguments->lookup =
+        berth_lookup_start(call->daemon, call->caller->uid, call->daemon->registries,
+                           &arguments->name, 1, on_found, call, error);
     return arguments->lookup ? BERTH_CALL_WAITING : BERTH_CALL_FAILED;
 }
 

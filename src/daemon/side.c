@@ -61,12 +61,13 @@ bool berth_side_check(BerthSide *side, GError **error)
     return false;
 }
 
-bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, const BerthReference *reference,
-                        BerthEndpointsUse use, BerthSideDone done, void *userdata, GError **error)
+bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, uid_t user,
+                        const BerthReference *reference, BerthEndpointsUse use, BerthSideDone done,
+                        void *userdata, GError **error)
 {
     side->done = done;
     side->userdata = userdata;
-    side->find = berth_endpoints_find(daemon, reference->registry, reference->repository, use,
+    side->find = berth_endpoints_find(daemon, user, reference->registry, reference->repository, use,
                                       on_endpoints, side, error);
     return side->find;
 }
@@ -80,7 +81,8 @@ BerthVerdict berth_side_find(BerthSide *side, BerthCall *call, BerthEndpointsUse
                              GError **error)
 {
     if (berth_side_check(side, error) &&
-        berth_side_refresh(side, call->daemon, side->reference, use, resume, call, error))
+        berth_side_refresh(side, call->daemon, call->caller->uid, side->reference, use, resume,
+                           call, error))
         return BERTH_CALL_WAITING;
     return BERTH_CALL_FAILED;
 }

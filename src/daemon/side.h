@@ -56,8 +56,9 @@ void berth_side_move(BerthSide *side, const BerthCall *call, BerthSide *job);
  * berth_side_refresh: finds out again what is in force for @reference, for a job that had to wait.
  * @done: called later, when berth_side_check() can be asked
  */
-bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, const BerthReference *reference,
-                        BerthEndpointsUse use, BerthSideDone done, void *userdata, GError **error);
+bool berth_side_refresh(BerthSide *side, BerthDaemon *daemon, uid_t user,
+                        const BerthReference *reference, BerthEndpointsUse use, BerthSideDone done,
+                        void *userdata, GError **error);
 
 /** berth_side_check: whether endpoints were found, else why not. */
 bool berth_side_check(BerthSide *side, GError **error);

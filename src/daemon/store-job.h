@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/** BerthStoreJob: a job for a worker that works in the store. */
+/** BerthStoreJob: a job for a worker that works in the store, or @outside of it. */
 typedef struct {
     const char *kind; /* (static) */
     uid_t uid;        /* for whom: what the worker may touch of others depends on it; 0: all */
     /* appends the entries, `{sv}`, that this job has besides those of every one */
     bool (*fill)(sd_bus_message *job, void *userdata, GError **error);
+    bool outside; /* it gets no store, nor any entry of every one */
 } BerthStoreJob;
 
 /**

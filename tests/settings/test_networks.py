@@ -7,7 +7,8 @@ The names lead where use_hosts() says.
 import os
 import unittest
 
-from berthtest import ALICE, IF_REGISTRIES, InstanceTestCase, ROOT_PATH, use_hosts
+from berthtest import (ALICE, BOB, CAROL, IF_IMAGES, IF_REGISTRIES, InstanceTestCase, ROOT_PATH,
+                       use_hosts, vardict)
 
 HOSTS = '''127.0.0.1 localhost
 10.1.2.3 in.example
@@ -187,6 +188,21 @@ class LyingWorkers(InstanceTestCase):
 
     def test_a_zone_is_left_out(self):
         self.assertTrue(self.instance.registry('zone.example')['Insecure'])
+
+    def test_slow_names(self):
+        """Whoever asks for them waits, and nobody else: they are resolved a few at a time."""
+        self.polkit(pull='yes')
+        for uid in (ALICE, BOB):
+            user = self.user(uid)
+            for i in range(20):
+                user.begin(ROOT_PATH, IF_IMAGES, 'Pull', 'sa{sv}', f'slow{i}.example/x',
+                           vardict({}))
+                user.begin(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', f'slow.{i}.example')
+        self.eventually(lambda: len(workers(self.instance)) == 8)
+        for who in (self.user(CAROL), self.instance):
+            settings = who.call(ROOT_PATH, IF_REGISTRIES, 'GetSettings', 's', 'zone.example')
+            self.assertTrue(settings['Insecure'])
+            self.eventually(lambda: len(workers(self.instance)) == 8)
 
 
 if __name__ == '__main__':

@@ -87,7 +87,7 @@ static void find(Fixture *f, const char *text, const char *registry, const char 
     f->done = false;
     f->daemon.registries = parse_ok(settings);
     g_assert_nonnull(
-        berth_endpoints_find(&f->daemon, registry, repository, use, on_found, f, NULL));
+        berth_endpoints_find(&f->daemon, 0, registry, repository, use, on_found, f, NULL));
     g_assert_false(f->done);
     while (!f->done)
         g_assert_cmpint(sd_event_run(f->daemon.event, UINT64_MAX), >=, 0);
@@ -391,14 +391,14 @@ static void test_cancel(Fixture *f, gconstpointer data)
     BerthEndpointsFind *question;
 
     f->daemon.registries = parse_ok("");
-    question =
-        berth_endpoints_find(&f->daemon, "h.example", "x", BERTH_ENDPOINTS_READ, on_found, f, NULL);
+    question = berth_endpoints_find(&f->daemon, 0, "h.example", "x", BERTH_ENDPOINTS_READ, on_found,
+                                    f, NULL);
     berth_endpoints_cancel(question);
     berth_endpoints_cancel(NULL);
     g_assert_cmpint(sd_event_run(f->daemon.event, 0), ==, 0);
     g_assert_false(f->done);
-    g_assert_null(
-        berth_endpoints_find(&f->daemon, "-h", "x", BERTH_ENDPOINTS_READ, on_found, f, &f->error));
+    g_assert_null(berth_endpoints_find(&f->daemon, 0, "-h", "x", BERTH_ENDPOINTS_READ, on_found, f,
+                                       &f->error));
     g_assert_error(f->error, BERTH_ERROR, BERTH_ERROR_INVALID_REFERENCE);
 }
 
