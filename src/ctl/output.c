@@ -19,6 +19,15 @@ struct CtlTable {
     GPtrArray *rows; /* (element-type char **): n_columns strings each */
 };
 
+/* Whether @c can break a line, or change the order of what stands there. */
+static bool is_disorderly(gunichar c)
+{
+    GUnicodeType type = g_unichar_type(c);
+
+    return type == G_UNICODE_FORMAT || type == G_UNICODE_LINE_SEPARATOR ||
+           type == G_UNICODE_PARAGRAPH_SEPARATOR;
+}
+
 char *ctl_escape(const char *text)
 {
     GString *out = g_string_sized_new(strlen(text));
@@ -33,6 +42,8 @@ char *ctl_escape(const char *text)
         }
         if (c < 0x20 || (c >= 0x7f && c < 0xa0))
             g_string_append_printf(out, "\\x%02x", c);
+        else if (is_disorderly(c))
+            g_string_append_printf(out, "\\u%04x", c);
         else
             g_string_append_unichar(out, c);
         text = g_utf8_next_char(text);

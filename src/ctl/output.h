@@ -11,8 +11,9 @@
  * ctl_escape:
  * @text: text of somebody else's
  *
- * Returns: (transfer full): @text with control characters (C0, DEL, C1) as `\xNN`, so that it can
- *   neither break a line nor steer a terminal.
+ * Returns: (transfer full): @text with control characters (C0, DEL, C1) as `\xNN`, and separators
+ *   and format characters as `\uNNNN`, so that it can neither break or reorder a line nor steer a
+ *   terminal.
  */
 char *ctl_escape(const char *text);
 

@@ -54,7 +54,7 @@ class Images(FakeCtlTestCase):
         layers = dbus.Array([dbus.Dictionary(row, signature='sv') for row in (
             {'Digest': A, 'MediaType': 'application/x', 'Size': dbus.UInt64(2048), 'Present': True,
              'Urls': dbus.Array([], signature='s')},
-            {'Digest': B, 'MediaType': 'application/y\x1b[2J', 'Size': dbus.UInt64(1),
+            {'Digest': B, 'MediaType': 'application/y\x1b[2J\u202e\u2028é', 'Size': dbus.UInt64(1),
              'Present': False, 'Urls': dbus.Array(['https://a/1', 'https://b/2'], signature='s')},
         )], signature='a{sv}')
         self.fake.answers['Inspect'] = 'a{sv}', dbus.Dictionary(
@@ -65,7 +65,7 @@ class Images(FakeCtlTestCase):
         self.assertRegex(output, r'(?m)^Size: +3M$')
         self.assertRegex(output, r'(?m)^Owner: +root \(0\)$')
         self.assertRegex(output, rf'(?m)^{A} +2K yes +application/x +-$')
-        self.assertRegex(output, rf'(?m)^{B} +1B no +application/y\\x1b\[2J https://a/1 https://b/2$')
+        self.assertRegex(output, rf'(?m)^{B} +1B no +application/y\\x1b\[2J\\u202e\\u2028é https://a/1 https://b/2$')
         self.assertNotIn('Manifest', output)
         answer = self.ctl_json('inspect', 'a/b:1')
         self.assertEqual((answer['Manifest'], answer['Layers'][1]['Present']), ('{"x": 1}', False))
