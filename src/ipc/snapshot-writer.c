@@ -14,7 +14,6 @@
 #include "ipc/snapshot-index.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>

@@ -498,3 +498,14 @@ def shm_make_many(count):
 def msg_make_many(count):
     for number in range(count):
         msg_make(1000 + number, [(1, b'one'), (2, b'two'), (3, b'three')])
+
+
+def mq_make_many(count):
+    """So small that root may have them, whatever its limit."""
+    for number in range(count):
+        mq_make(f'queue{number}', [(1, b'one'), (2, b'two'), (3, b'three')], most=3, size=8)
+
+
+def mq_remove_all():
+    for name in os.listdir('/dev/mqueue'):
+        os.unlink(f'/dev/mqueue/{name}')
