@@ -107,6 +107,11 @@ static bool set_failed(const BerthRestoreFiles *files, GError **error, const cha
                                "the sandbox is full: %s does not fit; resize it (berthctl resize) "
                                "and restore again",
                                quoted);
+    if ((err == EPERM || err == EACCES) && files->actor->uid == 0)
+        return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                               "the service may not %s %s; give it the capability, or name it in "
+                               "LeaveOut",
+                               what, quoted);
     if (err == EPERM || err == EACCES)
         return berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
                                "user %u may not %s %s; root can restore it, or name it in LeaveOut",
