@@ -55,8 +55,8 @@ static const char *check_limits(const char *text, size_t length, const BerthJson
     return NULL;
 }
 
-json_t *berth_json_load(const void *data, size_t length, const BerthJsonLimits *limits,
-                        GError **error)
+/* Whatever @data holds. */
+static json_t *load(const void *data, size_t length, const BerthJsonLimits *limits, GError **error)
 {
     g_autofree char *text = NULL;
     json_error_t failure;
@@ -78,14 +78,30 @@ json_t *berth_json_load(const void *data, size_t length, const BerthJsonLimits *
         text = berth_quote(failure.text);
         (void)berth_set_error(error, BERTH_ERROR_MANIFEST_INVALID, "not JSON, line %d: %s",
                               failure.line, text);
-        return NULL;
-    }
-    if (!json_is_object(root)) {
-        json_decref(root);
-        (void)berth_set_error(error, BERTH_ERROR_MANIFEST_INVALID, "not a JSON object");
-        return NULL;
     }
     return root;
+}
+
+json_t *berth_json_load(const void *data, size_t length, const BerthJsonLimits *limits,
+                        GError **error)
+{
+    g_autoptr(json_t) root = load(data, length, limits, error);
+
+    if (!root || json_is_object(root))
+        return g_steal_pointer(&root);
+    (void)berth_set_error(error, BERTH_ERROR_MANIFEST_INVALID, "not a JSON object");
+    return NULL;
+}
+
+json_t *berth_json_load_array(const void *data, size_t length, const BerthJsonLimits *limits,
+                              GError **error)
+{
+    g_autoptr(json_t) root = load(data, length, limits, error);
+
+    if (!root || json_is_array(root))
+        return g_steal_pointer(&root);
+    (void)berth_set_error(error, BERTH_ERROR_MANIFEST_INVALID, "not a JSON array");
+    return NULL;
 }
 
 /* Returns the member @key, or NULL when it is absent or null. */

@@ -35,6 +35,10 @@ typedef struct {
 json_t *berth_json_load(const void *data, size_t length, const BerthJsonLimits *limits,
                         GError **error);
 
+/** berth_json_load_array: as berth_json_load(), but of an array. */
+json_t *berth_json_load_array(const void *data, size_t length, const BerthJsonLimits *limits,
+                              GError **error);
+
 /*
  * Reading members. JSON null counts as absent, since Go programs write it for empty lists. Each
  * sets BERTH_ERROR_MANIFEST_INVALID naming @key when the member has another type.

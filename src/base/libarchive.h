@@ -63,7 +63,7 @@ bool berth_libarchive_load(GError **error);
     F(archive_error_string)                                                                        \
     F(archive_filter_bytes)                                                                        \
     F(archive_filter_code)                                                                         \
-    F(archive_filter_count)                                                                        \
+    F(archive_read_append_filter)                                                                  \
     F(archive_read_data)                                                                           \
     F(archive_read_data_block)                                                                     \
     F(archive_read_free)                                                                           \
@@ -72,9 +72,6 @@ bool berth_libarchive_load(GError **error);
     F(archive_read_next_header)                                                                    \
     F(archive_read_open)                                                                           \
     F(archive_read_open_fd)                                                                        \
-    F(archive_read_support_filter_bzip2)                                                           \
-    F(archive_read_support_filter_gzip)                                                            \
-    F(archive_read_support_filter_zstd)                                                            \
     F(archive_read_support_format_raw)                                                             \
     F(archive_read_support_format_tar)                                                             \
     F(archive_set_error)                                                                           \
@@ -143,7 +140,7 @@ extern BerthLibarchive berth_libarchive;
 #define archive_error_string              (berth_libarchive.archive_error_string)
 #define archive_filter_bytes              (berth_libarchive.archive_filter_bytes)
 #define archive_filter_code               (berth_libarchive.archive_filter_code)
-#define archive_filter_count              (berth_libarchive.archive_filter_count)
+#define archive_read_append_filter        (berth_libarchive.archive_read_append_filter)
 #define archive_read_data                 (berth_libarchive.archive_read_data)
 #define archive_read_data_block           (berth_libarchive.archive_read_data_block)
 #define archive_read_free                 (berth_libarchive.archive_read_free)
@@ -152,9 +149,6 @@ extern BerthLibarchive berth_libarchive;
 #define archive_read_next_header          (berth_libarchive.archive_read_next_header)
 #define archive_read_open                 (berth_libarchive.archive_read_open)
 #define archive_read_open_fd              (berth_libarchive.archive_read_open_fd)
-#define archive_read_support_filter_bzip2 (berth_libarchive.archive_read_support_filter_bzip2)
-#define archive_read_support_filter_gzip  (berth_libarchive.archive_read_support_filter_gzip)
-#define archive_read_support_filter_zstd  (berth_libarchive.archive_read_support_filter_zstd)
 #define archive_read_support_format_raw   (berth_libarchive.archive_read_support_format_raw)
 #define archive_read_support_format_tar   (berth_libarchive.archive_read_support_format_tar)
 #define archive_set_error                 (berth_libarchive.archive_set_error)

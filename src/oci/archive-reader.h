@@ -9,6 +9,7 @@
 
 #define BERTH_ARCHIVE_ENTRIES_MAX 65536 /* of one archive; an image has at most 4096 layers */
 #define BERTH_ARCHIVE_PATH_MAX    1024  /* bytes of a path in it */
+#define BERTH_ARCHIVE_NAMES_MAX   (8 * 1024 * 1024) /* bytes of all paths in it */
 
 /** BerthArchiveKind: what an entry is. Whatever else a tar can hold is refused. */
 typedef enum {
@@ -48,8 +49,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BerthArchiveReader, berth_archive_reader_free)
 /**
  * berth_archive_reader_next:
  * @error: BERTH_ERROR_ARCHIVE_INVALID naming the entry and what is wrong with it: a path or a link
- *   that leads out, a path that was there before, a device, a sparse file, too many entries; or
- *   that the archive is damaged or ends too early
+ *   that leads out, a path that was there before, a device, a sparse file, too many entries,
+ * headers or names that are too long; or that the archive is damaged or ends too early
  *
  * Goes on to the next entry; what was not read of the one before is skipped.
  *

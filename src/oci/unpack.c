@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "oci/archive-reader.h"
 #include "oci/hash.h"
+#include "oci/packing.h"
 
 #include <unistd.h>
 
@@ -48,20 +49,32 @@ static bool hash_all(Archive *archive, BerthHash *hash, GError **error)
     return n == 0 || fail(archive, error);
 }
 
+/* A reader of all that @fd unpacks to. */
+static Archive *open_layer(int fd, GError **error)
+{
+    g_autoptr(Archive) archive = archive_read_new();
+    unsigned char magic[BERTH_PACKING_MAGIC];
+    ssize_t n = pread(fd, magic, sizeof(magic), 0);
+    struct archive_entry *entry;
+
+    if (!archive || n < 0 || archive_read_support_format_raw(archive) != ARCHIVE_OK ||
+        !berth_packing_unpack(archive, berth_packing_of(magic, (size_t)n)) ||
+        lseek(fd, 0, SEEK_SET) < 0) {
+        (void)berth_set_error(error, BERTH_ERROR_FAILED, "cannot unpack layers");
+        return NULL;
+    }
+    if (archive_read_open_fd(archive, fd, BUFFER_SIZE) != ARCHIVE_OK ||
+        archive_read_next_header(archive, &entry) != ARCHIVE_OK) {
+        (void)fail(archive, error);
+        return NULL;
+    }
+    return g_steal_pointer(&archive);
+}
+
 bool berth_unpack_digest(int fd, BerthDigest *digest, GError **error)
 {
     g_autoptr(BerthHash) hash = berth_hash_new(digest->algorithm, error);
-    g_autoptr(Archive) archive = hash ? archive_read_new() : NULL;
-    struct archive_entry *entry;
+    g_autoptr(Archive) archive = hash ? open_layer(fd, error) : NULL;
 
-    if (!hash)
-        return false;
-    if (!archive || archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_gzip(archive) != ARCHIVE_OK ||
-        archive_read_support_filter_zstd(archive) != ARCHIVE_OK || lseek(fd, 0, SEEK_SET) < 0)
-        return berth_set_error(error, BERTH_ERROR_FAILED, "cannot unpack layers");
-    if (archive_read_open_fd(archive, fd, BUFFER_SIZE) != ARCHIVE_OK ||
-        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
-        return fail(archive, error);
-    return hash_all(archive, hash, error) && berth_hash_finish(hash, digest, error);
+    return archive && hash_all(archive, hash, error) && berth_hash_finish(hash, digest, error);
 }

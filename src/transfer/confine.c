@@ -20,6 +20,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -198,6 +199,36 @@ static bool filter_calls(BerthJobClass class, GError **error)
         r = seccomp_load(context);
     return r >= 0 || berth_set_error_errno(error, BERTH_ERROR_FAILED, -r,
                                            "the worker cannot install its system call filter");
+}
+
+/* Private memory that this process has, in bytes: proc(5), statm; 0: that cannot be told. */
+static uint64_t memory_now(void)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) fields = NULL;
+
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
+        return 0;
+    fields = g_strsplit(text, " ", -1);
+    return g_strv_length(fields) < 6
+               ? 0
+               : g_ascii_strtoull(fields[5], NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+bool berth_confine_memory(uint64_t more, GError **error)
+{
+    uint64_t now = memory_now();
+    struct rlimit limit;
+
+    if (now == 0 || getrlimit(RLIMIT_DATA, &limit) < 0)
+        return berth_set_error(
+            error, BERTH_ERROR_FAILED,
+            "the worker cannot find out how much memory it has; is /proc there?");
+    limit.rlim_max = MIN(limit.rlim_max, (rlim_t)(now + more));
+    limit.rlim_cur = MIN(limit.rlim_cur, limit.rlim_max);
+    return setrlimit(RLIMIT_DATA, &limit) == 0 ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, errno,
+                                 "the worker cannot limit its memory");
 }
 
 bool berth_confine_job(BerthJobClass class, int store, GError **error)

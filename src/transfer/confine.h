@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /**
  * berth_confine_job:
@@ -18,3 +19,14 @@
  * none yet.
  */
 bool berth_confine_job(BerthJobClass class, int store, GError **error);
+
+/**
+ * berth_confine_memory:
+ * @more: bytes
+ * @error: BERTH_ERROR_FAILED
+ *
+ * Lets this process have so much more memory than it has now, and no more, for good. Libraries
+ * that report it when they get none then fail; GLib ends the process. To be called before
+ * berth_confine_job().
+ */
+bool berth_confine_memory(uint64_t more, GError **error);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/names.h"
 #include "oci/document.h"
+#include "oci/packing.h"
 #include "oci/unpack.h"
 #include "transfer/import.h"
 
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define IMAGES_MAX 4096
 
 static bool invalid(GError **error, const char *what)
 {
@@ -39,70 +38,71 @@ static const BerthImportFile *find(const BerthImport *import, const json_t *path
     return file;
 }
 
-typedef enum {
-    PACKED_NOT,
-    PACKED_GZIP,
-    PACKED_ZSTD,
-    PACKED_ELSE,
-} Packing;
-
-static Packing packing_of(BerthStore *store, const BerthDigest *digest)
+static BerthPacking packing_of(BerthStore *store, const BerthDigest *digest)
 {
     BERTH_AUTO_FD fd = berth_store_open_blob(store, digest, NULL);
-    unsigned char magic[6] = { 0 };
+    unsigned char magic[BERTH_PACKING_MAGIC];
+    ssize_t n = fd >= 0 ? pread(fd, magic, sizeof(magic), 0) : 0;
 
-    if (fd < 0 || pread(fd, magic, sizeof(magic), 0) < 0)
-        return PACKED_ELSE;
-    if (memcmp(magic, "\x1f\x8b", 2) == 0)
-        return PACKED_GZIP;
-    if (memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0)
-        return PACKED_ZSTD;
-    if (memcmp(magic, "BZh", 3) == 0 || memcmp(magic,
-                                               "\xfd"
-                                               "7zXZ",
-                                               5) == 0)
-        return PACKED_ELSE;
-    return PACKED_NOT;
+    return berth_packing_of(magic, (size_t)MAX(n, 0));
 }
 
-static bool check_layer(BerthStore *store, const BerthImportFile *file, bool is_packed,
+/* (nullable) The digest of what the packed @file unpacks to. Each is unpacked once, however many
+ * images name it. */
+static const char *unpack(const BerthImport *import, const BerthImportFile *file, GError **error)
+{
+    const char *known = g_hash_table_lookup(import->unpacked, file->digest.text);
+    BerthDigest unpacked = file->digest;
+    BERTH_AUTO_FD fd = -1;
+
+    if (known)
+        return known;
+    fd = berth_store_open_blob(import->store, &file->digest, error);
+    if (fd < 0 || !berth_unpack_digest(fd, &unpacked, error))
+        return NULL;
+    g_hash_table_insert(import->unpacked, g_strdup(file->digest.text), g_strdup(unpacked.text));
+    return g_hash_table_lookup(import->unpacked, file->digest.text);
+}
+
+static bool check_layer(const BerthImport *import, const BerthImportFile *file, bool is_packed,
                         const char *diff_id, GError **error)
 {
     g_autofree char *quoted = berth_quote(diff_id);
-    BerthDigest unpacked = file->digest;
-    BERTH_AUTO_FD fd = is_packed ? berth_store_open_blob(store, &file->digest, error) : -1;
+    const char *unpacked = is_packed ? unpack(import, file, error) : file->digest.text;
 
-    if (is_packed && (fd < 0 || !berth_unpack_digest(fd, &unpacked, error)))
-        return false;
-    return g_str_equal(unpacked.text, diff_id) ||
-           berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
-                           "a layer of the archive is %s, but its image's config says %s",
-                           unpacked.text, quoted);
+    return unpacked &&
+           (g_str_equal(unpacked, diff_id) ||
+            berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                            "a layer of the archive is %s, but its image's config says %s",
+                            unpacked, quoted));
 }
 
 /* The descriptor of a layer; @source (nullable): what LayerSources says of it. */
 static json_t *describe_layer(const BerthImport *import, const BerthImportFile *file,
                               const char *diff_id, const json_t *source, GError **error)
 {
-    static const BerthMediaType types[] = { [PACKED_NOT] = BERTH_MEDIA_DOCKER_LAYER,
-                                            [PACKED_GZIP] = BERTH_MEDIA_DOCKER_LAYER_GZIP,
-                                            [PACKED_ZSTD] = BERTH_MEDIA_DOCKER_LAYER_ZSTD };
-    Packing packing = packing_of(import->store, &file->digest);
+    static const BerthMediaType types[] = {
+        [BERTH_PACKING_NONE] = BERTH_MEDIA_DOCKER_LAYER,
+        [BERTH_PACKING_GZIP] = BERTH_MEDIA_DOCKER_LAYER_GZIP,
+        [BERTH_PACKING_ZSTD] = BERTH_MEDIA_DOCKER_LAYER_ZSTD,
+    };
+    BerthPacking packing = packing_of(import->store, &file->digest);
     const char *type;
 
-    if (packing == PACKED_ELSE) {
+    if (packing == BERTH_PACKING_BZIP2 || packing == BERTH_PACKING_XZ) {
         (void)invalid(error, "a layer is packed with something else than gzip or zstd");
         return NULL;
     }
-    if (!check_layer(import->store, file, packing != PACKED_NOT, diff_id, error))
+    if (!check_layer(import, file, packing != BERTH_PACKING_NONE, diff_id, error))
         return NULL;
     type = berth_media_type_to_string(types[packing]);
     if (source &&
         g_strcmp0(json_string_value(json_object_get(source, "digest")), file->digest.text) == 0)
         return json_deep_copy(source);
     if (source) /* it is foreign, but packed another way than where its URLs lead */
-        type = berth_media_type_to_string(packing == PACKED_NOT ? BERTH_MEDIA_DOCKER_FOREIGN
-                                                                : BERTH_MEDIA_DOCKER_FOREIGN_GZIP);
+        type = berth_media_type_to_string(packing == BERTH_PACKING_NONE
+                                              ? BERTH_MEDIA_DOCKER_FOREIGN
+                                              : BERTH_MEDIA_DOCKER_FOREIGN_GZIP);
     return json_pack("{s:s, s:I, s:s}", "mediaType", type, "size", (json_int_t)file->size, "digest",
                      file->digest.text);
 }
@@ -206,19 +206,13 @@ static bool import_one(BerthImport *import, const json_t *entry, GError **error)
 bool berth_import_docker(BerthImport *import, GBytes *bytes, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autofree char *wrapped = NULL;
-    g_autoptr(json_t) root = NULL;
-    const json_t *list;
+    g_autoptr(json_t) list = berth_json_load_array(
+        g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &berth_document_limits, &failure);
 
-    /* the reader of untrusted JSON takes objects */
-    wrapped = g_strdup_printf("{\"list\":%.*s}", (int)g_bytes_get_size(bytes),
-                              (const char *)g_bytes_get_data(bytes, NULL));
-    root = berth_json_load(wrapped, strlen(wrapped), &berth_document_limits, &failure);
-    if (!root)
+    if (!list)
         return invalid(error, failure->message);
-    list = json_object_get(root, "list");
-    if (!json_is_array(list) || json_array_size(list) > IMAGES_MAX)
-        return invalid(error, "it is no list of images");
+    if (json_array_size(list) > BERTH_IMPORT_IMAGES_MAX)
+        return invalid(error, "it names too many images");
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!import_one(import, json_array_get(list, i), error))
             return false;

@@ -13,12 +13,11 @@
 
 #include <string.h>
 
-#define IMAGES_MAX 4096
-
+/* An entry is an object with its annotations and a platform; the values are mostly annotations. */
 static const BerthJsonLimits limits = { .bytes = BERTH_DOCUMENT_BYTES_MAX,
                                         .depth = 16,
-                                        .containers = 32 * IMAGES_MAX,
-                                        .values = 256 * IMAGES_MAX };
+                                        .containers = 8 * BERTH_IMPORT_IMAGES_MAX,
+                                        .values = 64 * BERTH_IMPORT_IMAGES_MAX };
 
 /* (nullable) The name of @entry, with the tag alone completed from what the caller gave. */
 static char *name_of(const BerthImport *import, const BerthDescriptor *entry)
@@ -75,7 +74,8 @@ bool berth_import_layout(BerthImport *import, GBytes *bytes, GError **error)
     g_autoptr(GError) failure = NULL;
     g_autoptr(json_t) root =
         berth_json_load(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &limits, &failure);
-    g_autoptr(BerthIndex) index = root ? berth_index_from_json(root, IMAGES_MAX, &failure) : NULL;
+    g_autoptr(BerthIndex) index =
+        root ? berth_index_from_json(root, BERTH_IMPORT_IMAGES_MAX, &failure) : NULL;
 
     if (!index)
         return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive's index.json: %s",

@@ -14,6 +14,7 @@
 #include "oci/archive-reader.h"
 #include "oci/document.h"
 #include "transfer/config.h"
+#include "transfer/confine.h"
 #include "transfer/kinds.h"
 #include "transfer/parts.h"
 #include "transfer/referrers.h"
@@ -24,7 +25,10 @@
 
 #define BUFFER_SIZE (256 * 1024) /* bytes */
 #define LINKS_MAX   16           /* that lead from one to the next */
-#define LOOSE_MAX   8192         /* files of an archive whose names are no digests */
+/* Of what decoders ask for, zstd's windows are the largest: libzstd refuses those above 128 MiB,
+ * unless whoever calls it has another mind. */
+#define MEMORY_MAX (UINT64_C(512) << 20) /* bytes */
+#define LOOSE_MAX  8192                  /* files of an archive whose names are no digests */
 
 typedef struct {
     BerthStoreKeys store;
@@ -261,6 +265,10 @@ bool berth_import_add_image(BerthImport *import, const BerthDigest *digest, cons
         g_ptr_array_add(import->attached, g_steal_pointer(&image));
         return true;
     }
+    if (import->images->len >= BERTH_IMPORT_IMAGES_MAX)
+        return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID,
+                               "the archive has more than %d names of images; import fewer at once",
+                               BERTH_IMPORT_IMAGES_MAX);
     if (!set_name(import, image, name, error) || !check_name(import, image, error))
         return false;
     take_parts(import, parts);
@@ -347,6 +355,7 @@ static void import_clear(BerthImport *import)
 {
     g_ptr_array_unref(import->attached);
     g_ptr_array_unref(import->images);
+    g_hash_table_unref(import->unpacked);
     g_hash_table_unref(import->known);
     g_hash_table_unref(import->needed);
     g_hash_table_unref(import->brought);
@@ -372,6 +381,7 @@ static bool import_into(BerthStore *store, BerthJob *job, GError **error)
         .needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .known =
             g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref),
+        .unpacked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free),
         .attached = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free),
     };
@@ -396,7 +406,8 @@ static bool work(BerthJob *job, GError **error)
 
 static bool prepare(GError **error)
 {
-    return berth_libarchive_load(error) && berth_store_job_prepare(error);
+    return berth_libarchive_load(error) && berth_store_job_prepare(error) &&
+           berth_confine_memory(MEMORY_MAX, error);
 }
 
 const BerthKind berth_kind_import = {

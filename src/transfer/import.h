@@ -8,6 +8,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#define BERTH_IMPORT_IMAGES_MAX 4096 /* names that one archive gives */
+
 /** BerthImportFile: a file of the archive that is in the store now. */
 typedef struct {
     BerthDigest digest;
@@ -26,8 +28,9 @@ typedef struct {
     GHashTable *brought;   /* owned: digests as texts, of files */
     GHashTable *needed;    /* owned: digests as texts, of what the images consist of */
     GHashTable *known;     /* owned: path → GBytes: what says what there is */
-    GPtrArray *images;     /* owned (element-type BerthImage): found so far */
-    GPtrArray *attached;   /* owned (element-type BerthImage): what has no name but a subject */
+    GHashTable *unpacked; /* owned: digest → digest, of layers that were unpacked to check them */
+    GPtrArray *images;    /* owned (element-type BerthImage): found so far */
+    GPtrArray *attached;  /* owned (element-type BerthImage): what has no name but a subject */
 } BerthImport;
 
 /**

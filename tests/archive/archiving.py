@@ -85,8 +85,11 @@ class Archive:
         return self.index([row_of(image, name) for name, image in images.items()]).blobs(
             *images.values(), foreign=foreign)
 
-    def docker(self, *images, pack=lambda data: data, edit=lambda rows: None):
-        """images: (tags, Image): as `docker save` writes them, with layers packed by pack."""
+    def docker(self, *images, pack=lambda data: data, edit=lambda rows: None, text=None):
+        """images: (tags, Image): as `docker save` writes them, with layers packed by pack.
+
+        text: of manifest.json instead of what edit makes of it.
+        """
         rows = []
         for tags, image in images:
             layers = []
@@ -100,7 +103,7 @@ class Archive:
                 self.file(config, data_of(image.config))
             rows.append({'Config': config, 'RepoTags': tags, 'Layers': layers})
         edit(rows)
-        return self.json('manifest.json', rows)
+        return self.file('manifest.json', text or json.dumps(rows).encode())
 
     def size(self):
         """Returns: where the next entry would begin."""
@@ -114,6 +117,23 @@ class Archive:
 def unpacked(layer):
     data = data_of(layer)
     return gzip.decompress(data) if data[:2] == b'\x1f\x8b' else data
+
+
+def zstd_frame(window_log, pieces):
+    """pieces: (byte, count): a frame of blocks that repeat a byte, count times, at most 128 KiB."""
+    data = [b'\x28\xb5\x2f\xfd\x00', bytes([window_log - 10 << 3])]
+    for number, (byte, count) in enumerate(pieces):
+        last = number == len(pieces) - 1
+        data.append((count << 3 | 1 << 1 | last).to_bytes(3, 'little') + byte)
+    return b''.join(data)
+
+
+def zstd_raw(window_log, data):
+    """A frame that holds data as it is."""
+    blocks = [data[at:at + 65536] for at in range(0, len(data), 65536)]
+    return b'\x28\xb5\x2f\xfd\x00' + bytes([window_log - 10 << 3]) + b''.join(
+        (len(block) << 3 | (number == len(blocks) - 1)).to_bytes(3, 'little') + block
+        for number, block in enumerate(blocks))
 
 
 def row_of(image, name=None):
