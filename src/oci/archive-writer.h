@@ -46,12 +46,19 @@ typedef void (*BerthArchiveFunc)(uint64_t bytes, void *userdata);
  * @digest: what it must be
  * @size: bytes it must have
  * @progress: (nullable): called now and then
- * @error: BERTH_ERROR_STORE_CORRUPT: it is something else, and so is what was written;
- *   BERTH_ERROR_FAILED
+ * @error: BERTH_ERROR_STORE_CORRUPT: it, or a blob before it, is something else, and so is what was
+ *   written; BERTH_ERROR_FAILED
+ *
+ * What it is may be known only with a later blob or the end: until then the archive is not good.
  */
 bool berth_archive_writer_add_blob(BerthArchiveWriter *writer, const char *path, int fd,
                                    const BerthDigest *digest, int64_t size,
                                    BerthArchiveFunc progress, void *userdata, GError **error);
 
-/** berth_archive_writer_finish: writes the end of the archive. */
+/**
+ * berth_archive_writer_finish:
+ * @error: as berth_archive_writer_add_blob()
+ *
+ * Writes the end of the archive, once all blobs are known to be what they must be.
+ */
 bool berth_archive_writer_finish(BerthArchiveWriter *writer, GError **error);

@@ -114,7 +114,7 @@ static gpointer hash_blocks(gpointer data)
         }
         if (!EVP_DigestUpdate(blob->hash, block->data, block->length))
             errx(EXIT_FAILURE, "libcrypto does not hash");
-        g_async_queue_push(floor_state.spare, block);
+        g_async_queue_push_front(floor_state.spare, block); /* it is in the cache */
         if (last) {
             check(blob);
             g_async_queue_push(floor_state.syncers, blob);
