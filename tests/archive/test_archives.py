@@ -86,6 +86,36 @@ class RoundTrips(ArchiveTestCase):
                 self.good(path)
                 feeder.join()
 
+    def test_damaged_blobs_do_not_leave(self):
+        layers = [Layer(size, number) for number, size in enumerate((5000, 600000, 70000))]
+        self.bring(Archive().layout({A: Image(layers)}).bytes())
+        whole = self.export(A)
+        for layer in layers:  # also the last, which is hashed when all is written
+            with open(os.path.join(self.store, layer.path), 'r+b') as file:
+                file.seek(layer.size // 2)
+                byte = file.read(1)
+                file.seek(-1, os.SEEK_CUR)
+                file.write(bytes([byte[0] ^ 1]))
+                file.flush()
+                output = self.memfd(b'')
+                self.bad(self.begin_export([A], output), 'StoreCorrupt', layer.digest)
+                self.assertLess(os.fstat(output).st_size, len(whole), 'no end of an archive')
+                file.seek(-1, os.SEEK_CUR)
+                file.write(byte)
+        self.assertEqual(self.export(A), whole)
+
+    def test_many_files_at_once(self):
+        image = Image([Layer(70000 if number % 9 else 300000, number) for number in range(60)])
+        archive = Archive().layout({A: image})
+        data = archive.bytes()
+        wrong = data_of(image.layers[30])
+        place = data.index(wrong)
+        self.assertEqual(self.files(), (set(), b''))
+        self.refuse(data[:place] + bytes([wrong[0] ^ 1]) + data[place + 1:],
+                    image.layers[30].digest, name='DigestMismatch')
+        self.bring(data)
+        self.has(image)
+
     def test_packed(self):
         one, _ = images()
         data = Archive().layout({A: one}).bytes()
