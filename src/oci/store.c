@@ -290,11 +290,15 @@ static int check_layout(BerthStore *store, GError **error)
                            failure ? failure->message : "\"imageLayoutVersion\" is not 1");
 }
 
-/* Only what we make ourselves, or a file system has by itself, may be there already. */
+/*
+ * Only what we make ourselves, or a file system has by itself, may be there already; also what
+ * somebody else has just made of it.
+ */
 static bool check_empty(BerthStore *store, GError **error)
 {
-    static const char *const known[] = { ".",         "..", "blobs", "ingest", BERTH_STORE_INDEX,
-                                         "lost+found" };
+    static const char *const known[] = {
+        ".", "..", "blobs", "ingest", BERTH_STORE_INDEX, BERTH_STORE_LAYOUT, "lost+found"
+    };
     int fd = berth_store_openat(store->root, ".", O_RDONLY | O_DIRECTORY);
     BERTH_AUTO_DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 

@@ -78,6 +78,34 @@ static void test_open_half_made(Fixture *f, gconstpointer unused)
     g_assert_false(file_exists(f, "oci-layout"));
 }
 
+static gpointer open_at_once(gpointer path)
+{
+    g_autoptr(GError) error = NULL;
+    const BerthStoreOptions options = {
+        .directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
+    };
+
+    berth_store_free(berth_store_open(&options, &error));
+    g_assert_no_error(error);
+    return NULL;
+}
+
+/* The first transfers of a machine make the layout together. */
+static void test_open_at_once(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *layout = path_of(f, "oci-layout");
+    GThread *threads[4];
+
+    for (int round = 0; round < 300; round++) {
+        g_assert_cmpint(unlink(layout), ==, 0);
+        for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+            threads[i] = g_thread_new("open", open_at_once, f->root);
+        for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+            g_thread_join(threads[i]);
+        g_assert_true(file_exists(f, "oci-layout"));
+    }
+}
+
 /* Links to somewhere inside are not followed either: whoever can make them can move them. */
 static void test_open_links(Fixture *f, gconstpointer unused)
 {
@@ -337,6 +365,7 @@ int main(int argc, char **argv)
     ADD("layout", test_layout);
     ADD("open/again", test_open_again);
     ADD("open/half-made", test_open_half_made);
+    ADD("open/at-once", test_open_at_once);
     ADD("open/links", test_open_links);
     ADD("blob/present", test_blob);
     ADD("blob/sha512", test_blob_sha512);
