@@ -42,7 +42,7 @@ struct BerthWorker {
     sd_bus_message *question;
     sd_bus_slot *run, *limiting; /* calls that it has not answered */
     uint64_t rate;               /* bytes a second that it shall keep to */
-    bool rate_due;               /* and has not been told */
+    bool rate_due, deaf;         /* and has not been told; cannot be told anything any more */
     sd_event_source *begin, *silence, *limit, *grace;
     BerthWorkerEvents events; /* finished is set when it runs */
     void *userdata;
@@ -134,7 +134,7 @@ static void lost(BerthWorker *worker)
     if (worker->lost)
         return;
     worker->lost = true;
-    if (!berth_worker_stream_ended(worker->stream)) {
+    if (!worker->deaf && !berth_worker_stream_ended(worker->stream)) {
         lied(worker, "it sent a malformed message");
         return;
     }
@@ -310,8 +310,7 @@ void berth_worker_set_bandwidth(BerthWorker *worker, uint64_t rate)
     if (r >= 0) /* an answer that comes late would be one that nobody expects */
         r = sd_bus_call_async(worker->bus, &worker->limiting, call, on_rate_taken, worker,
                               UINT64_MAX);
-    if (r < 0)
-        berth_debug("cannot tell a worker its bandwidth: %s", g_strerror(-r));
+    worker->deaf = r < 0; /* how it ended comes later */
 }
 
 static void send_job(BerthWorker *worker)

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#define LINGER_USEC (60 * UINT64_C(1000000)) /* until the service has taken the result */
+
 static BerthJob *current; /* (nullable): of this process, which has one at most */
 
 static void job_free(BerthJob *job)
@@ -51,6 +53,21 @@ static int send_error(BerthJob *job, const GError *error)
     return sd_bus_reply_method_errorf(job->call, berth_error_dbus_name(code), "%s", error->message);
 }
 
+/*
+ * Leaves the loop. What the service has something to tell waits until it has taken the result: a
+ * message that it could not send would cost it the connection, with the result in it.
+ */
+static void leave(const BerthJob *job, int r)
+{
+    if (r >= 0 && job->kind->set_bandwidth)
+        r = sd_event_add_time_relative(job->event, NULL, CLOCK_MONOTONIC, LINGER_USEC, 0, NULL,
+                                       NULL);
+    else if (r >= 0)
+        r = sd_event_exit(job->event, 0);
+    if (r < 0)
+        (void)sd_event_exit(job->event, 1);
+}
+
 void berth_job_finish(BerthJob *job, const GError *error)
 {
     sd_bus *bus = sd_bus_message_get_bus(job->call);
@@ -60,7 +77,7 @@ void berth_job_finish(BerthJob *job, const GError *error)
     r = error ? send_error(job, error) : send_result(job);
     if (r >= 0)
         r = sd_bus_flush(bus);
-    (void)sd_event_exit(job->event, r < 0 ? 1 : 0);
+    leave(job, r);
     job_free(job);
 }
 

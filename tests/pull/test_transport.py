@@ -427,7 +427,8 @@ class Pace(TransportTestCase):
         begin = time.monotonic()
         for path in [self.begin(reference) for reference in references]:
             self.ended(path)
-        self.assertGreater(time.monotonic() - begin, 2)  # each for itself: 1
+        # each for itself: 1; those that run are told a little later that others came
+        self.assertGreater(time.monotonic() - begin, 1.5)
 
     def test_the_limit_goes_away(self):
         """Also for what waits because of it, which would be for minutes."""
