@@ -197,14 +197,13 @@ GStrv berth_store_origins(BerthStore *store, const BerthDigest *digest)
     return fd < 0 ? g_new0(char *, 1) : read_origins(fd);
 }
 
-void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const char *origin)
+void berth_store_set_origin(int fd, const BerthDigest *digest, const char *origin)
 {
-    BERTH_AUTO_FD fd = berth_store_open_blob(store, digest, NULL);
     g_autoptr(GString) text = g_string_new(origin);
     g_auto(GStrv) known = NULL;
     unsigned count = 1;
 
-    if (fd < 0 || !*origin || strpbrk(origin, " \n") || text->len > ORIGIN_BYTES_MAX)
+    if (!*origin || strpbrk(origin, " \n") || text->len > ORIGIN_BYTES_MAX)
         return;
     known = read_origins(fd);
     if (known[0] && g_str_equal(known[0], origin))
@@ -217,6 +216,14 @@ void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const 
     }
     if (fsetxattr(fd, ORIGIN_ATTRIBUTE, text->str, text->len, 0) < 0 && errno != ENOTSUP)
         berth_debug("cannot remember where blob %s came from: %m", digest->text);
+}
+
+void berth_store_add_origin(BerthStore *store, const BerthDigest *digest, const char *origin)
+{
+    BERTH_AUTO_FD fd = berth_store_open_blob(store, digest, NULL);
+
+    if (fd >= 0)
+        berth_store_set_origin(fd, digest, origin);
 }
 
 /* @place: a host, for all of its repositories, or one repository. */

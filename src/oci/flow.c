@@ -45,6 +45,7 @@ struct BerthFlow {
     void *userdata;
 
     BerthBlock *current; /* of the loop's thread */
+    char *origin;        /* (nullable): set before it is finishing */
 
     /* under the pool's lock */
     Lane lanes[_LANE_MAX];
@@ -75,6 +76,7 @@ static void destroy(BerthFlow *flow)
     berth_close(flow->spec.fd);
     berth_hash_free(flow->hash);
     g_free(flow->current);
+    g_free(flow->origin);
     g_clear_error(&flow->error);
     g_free(flow);
 }
@@ -168,6 +170,8 @@ static bool place(BerthFlow *flow, GError **error)
 
     if (flow->spec.owner)
         (void)fremovexattr(flow->spec.fd, flow->spec.owner);
+    if (flow->origin) /* whoever waits for the blob looks at that as soon as it is there */
+        berth_store_set_origin(flow->spec.fd, digest, flow->origin);
     if (store->durable && fsync(flow->spec.fd) < 0)
         return berth_store_set_errno(error, errno, "cannot write blob %s", digest->text);
     if (flow->spec.unknown)
@@ -439,6 +443,12 @@ bool berth_flow_restart(BerthFlow *flow, GError **error)
         return berth_store_set_errno(error, errno, "cannot empty the file of blob %s",
                                      flow->spec.digest.text);
     return true;
+}
+
+void berth_flow_set_origin(BerthFlow *flow, const char *origin)
+{
+    g_assert(!flow->finishing && !flow->origin);
+    flow->origin = g_strdup(origin); /* threads look at it when it is finishing */
 }
 
 void berth_flow_finish(BerthFlow *flow)

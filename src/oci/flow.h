@@ -55,6 +55,9 @@ bool berth_flow_write(BerthFlow *flow, const void *data, size_t length, bool *fu
 /** berth_flow_restart: see berth_ingest_restart(). */
 bool berth_flow_restart(BerthFlow *flow, GError **error);
 
+/** berth_flow_set_origin: see berth_ingest_set_origin(). */
+void berth_flow_set_origin(BerthFlow *flow, const char *origin);
+
 /** berth_flow_finish: see berth_ingest_finish(). */
 void berth_flow_finish(BerthFlow *flow);
 

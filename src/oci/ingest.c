@@ -292,6 +292,12 @@ bool berth_ingest_resumed(const BerthIngest *ingest)
     return ingest->before > 0;
 }
 
+void berth_ingest_set_origin(BerthIngest *ingest, const char *origin)
+{
+    g_assert(ingest->flow);
+    berth_flow_set_origin(ingest->flow, origin);
+}
+
 void berth_ingest_finish(BerthIngest *ingest)
 {
     g_assert(ingest->flow && !ingest->finishing);

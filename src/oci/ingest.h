@@ -84,6 +84,12 @@ bool berth_ingest_restart(BerthIngest *ingest, GError **error);
  */
 bool berth_ingest_resumed(const BerthIngest *ingest);
 
+/**
+ * berth_ingest_set_origin: the blob came from @origin, as for berth_store_add_origin(), which is
+ * known as soon as the blob is there. Once, before berth_ingest_finish().
+ */
+void berth_ingest_set_origin(BerthIngest *ingest, const char *origin);
+
 /** berth_ingest_finish: all bytes were written; finished() comes. */
 void berth_ingest_finish(BerthIngest *ingest);
 

@@ -121,5 +121,8 @@ bool berth_store_check_room(BerthStore *store, uint64_t bytes, GError **error);
 /** berth_store_sync_blobs: makes the names of all blobs put in place durable. */
 bool berth_store_sync_blobs(BerthStore *store, GError **error);
 
+/** berth_store_set_origin: thread-safe; berth_store_add_origin() to @fd, the file of the blob. */
+void berth_store_set_origin(int fd, const BerthDigest *digest, const char *origin);
+
 /** berth_store_blob_placed: thread-safe; a name was added to blobs/ALG. */
 void berth_store_blob_placed(BerthStore *store, const BerthDigest *digest);

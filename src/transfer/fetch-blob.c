@@ -143,12 +143,14 @@ static void sink_done(const GError *error, void *userdata)
     BerthBlobFetch *fetch = userdata;
 
     fetch->request = NULL;
-    if (!error)
+    if (!error) {
+        berth_ingest_set_origin(fetch->ingest, fetch->reader->origin);
         berth_ingest_finish(fetch->ingest);
-    else if (fetch->broken)
+    } else if (fetch->broken) {
         finish(fetch, BERTH_SOURCE_UNKNOWN, error);
-    else
+    } else {
         place_failed(fetch, error);
+    }
 }
 
 static const BerthBlobSink sink = { sink_offset, sink_restart, sink_write, sink_done };

@@ -2,6 +2,7 @@
 """Users who share a store: what one has is not downloaded twice, and not given to who may not have it."""
 
 import os
+import signal
 import tarfile
 import tempfile
 import unittest
@@ -121,6 +122,28 @@ class Shared(UsersTestCase):
         self.ended(second)
         self.assertHas(self.image)
         self.assertRegex(self.gets()[-1].headers.get('Range'), r'bytes=[1-9]\d*-')
+
+    def test_many_want_it_and_the_first_dies(self):
+        """Of those that wait one goes on where it stood, and the others get it from the store."""
+        stall = self.front.fault(faults.Stall(280000), path=self.layer.digest)
+        first = self.begin(self.reference)
+        stall.wait()
+        self.eventually(lambda: self.partials().get(
+            os.path.basename(self.partial(self.layer.digest)), 0) > 0)
+        (worker,) = self.instance.workers()
+        waiting = [self.begin(self.reference) for _ in range(3)]
+        self.front.wait_request('GET', '/manifests/', count=4)
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(self.end(first)['State'], 'failed')
+        descriptions = [self.ended(path) for path in waiting]
+        have = int(self.gets()[-1].headers.get('Range')[6:-1])
+        self.assertGreater(have, 0)
+        self.front.wait_idle()
+        self.assertEqual(len(self.gets()), 2)
+        self.assertEqual(self.gets()[-1].sent, self.layer.size - have)
+        self.assertEqual(sorted(self.sources(x)[0][1] for x in descriptions),
+                         ['registry', 'store', 'store'])
+        self.assertHas(self.image)
 
     def test_a_download_is_not_continued_for_somebody_else(self):
         """Whoever has the beginning could guess the rest."""

@@ -433,12 +433,33 @@ static void test_full_later(Fixture *f, gconstpointer unused)
     end_run(&run);
 }
 
+/* It is known before the blob can be found. */
+static void test_origin(Fixture *f, gconstpointer unused)
+{
+    BerthDigest digest = digest_of("abc", 3);
+    g_auto(GStrv) origins = NULL;
+    Run run;
+
+    start_run(f, f->store, &digest, 3, false, &run);
+    run_until(f, &run.ready);
+    feed(f, &run, "abc", 3, 3);
+    berth_ingest_set_origin(run.ingest, "h.example/a");
+    berth_ingest_finish(run.ingest);
+    while (!is_present(f->store, &digest)) /* a thread puts it there */
+        g_usleep(100);
+    origins = berth_store_origins(f->store, &digest);
+    g_assert_cmpstr(origins[0], ==, "h.example/a");
+    run_until(f, &run.done);
+    end_run(&run);
+}
+
 #define ADD(path, func) g_test_add("/ingest/" path, Fixture, NULL, set_up, func, tear_down)
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("whole", test_whole);
+    ADD("origin", test_origin);
     ADD("many", test_many);
     ADD("mismatch", test_mismatch);
     ADD("too-long", test_too_long);
