@@ -14,7 +14,7 @@ import unittest
 import dbus
 
 from berthtest import (DEADLINE, IF_IMAGES, IF_TRANSFER, Image, InstanceTestCase, Layer, ROOT_PATH,
-                       Registry, skopeo, vardict)
+                       Registry, skopeo, syscalls, vardict)
 from berthtest.layout import blob_path, check_layout
 
 KILLS = int(os.environ.get('BERTH_SURVIVE_KILLS') or 40)
@@ -123,6 +123,22 @@ class Kills(StoreTestCase):
                 self.assertTrue(error.get_dbus_name().endswith('.NoSuchImage'), error)
         self.images('Prune', 'a{sv}', vardict({}))
 
+    def others_read(self, names):
+        """Each takes another one: a whole image, and not only the index."""
+        for name, (number, take) in zip(names, enumerate((self.skopeo, self.umoci, self.podman))):
+            take(name, self.instance.path(f'taken-{self.round}-{number}'))
+
+    def skopeo(self, name, place):
+        skopeo('copy', f'oci:{self.store}:{name}', f'dir:{place}')
+
+    def umoci(self, name, place):
+        self.instance.run('umoci', 'raw', 'unpack', '--rootless', '--image',
+                          f'{self.store}:{name}', place)
+
+    def podman(self, name, place):
+        self.instance.run('podman', '--root', place, '--runroot', f'{place}-run',
+                          '--storage-driver', 'vfs', 'pull', '--quiet', f'oci:{self.store}:{name}')
+
     def test_sigkill(self):
         counts = [0, 0]
         try:
@@ -137,6 +153,8 @@ class Kills(StoreTestCase):
                 images = check_layout(self, self.store) if os.path.exists(
                     os.path.join(self.store, 'oci-layout')) else {}
                 self.assertEqual([name for name in promised if name not in images], [])
+                if self.round % max(1, KILLS // 3) == 0:
+                    self.others_read(images)
                 counts[0] += len(promised)
                 counts[1] += len(names)
         except BaseException as error:
@@ -148,7 +166,41 @@ class Kills(StoreTestCase):
         self.assertEqual(sorted(check_layout(self, self.store)), sorted(self.all))
         self.assertEqual([name for name in os.listdir(os.path.join(self.store, 'ingest'))
                           if not name.startswith('lock-')], [])
+        self.others_read(self.all)
         print(f'seed {self.seed}: {counts[1]} pulls, {counts[0]} of them done')
+
+
+class Full(StoreTestCase):
+    """The disk of the store is small: the right error, and nothing that was there is lost."""
+
+    def setUp(self):
+        super().setUp()
+        self.images('List', 'a{sv}', vardict({}))  # makes it, for its user
+        status = os.stat(self.store)
+        self.instance.terminate()
+        syscalls.mount('tmpfs', self.store, 'tmpfs', 0,
+                       f'size=24M,mode=700,uid={status.st_uid},gid={status.st_gid}')
+        self.addCleanup(syscalls.umount, self.store, syscalls.MNT_DETACH)
+        self.instance.write_settings('berth.conf', '[Store]\nMinFree=2M\n')
+        self.instance.start()
+
+    def test_what_was_there_stays(self):
+        small = Image([Layer(3 << 20, 1)])
+        large = Image([Layer(6 << 20, 2), Layer(6 << 20, 3), Layer(12 << 20, 4)])
+        small_name, large_name = (image.push(self.registry, f'app{number}', 'latest')
+                                  for number, image in enumerate((small, large)))
+        self.pull(small_name)
+        for _ in range(2):
+            description = self.end(self.begin(large_name))
+            self.assertEqual((description['State'], description['ErrorName']),
+                             ('failed', 'org.berthd.Berth1.Error.StoreFull'),
+                             description['ErrorMessage'])
+            self.assertEqual(list(check_layout(self, self.store)), [small_name])
+        usage = os.statvfs(self.store)
+        self.assertGreaterEqual(usage.f_bavail * usage.f_frsize, 2 << 20)
+        syscalls.mount('tmpfs', self.store, 'tmpfs', syscalls.MS_REMOUNT, 'size=64M')
+        self.pull(large_name)
+        self.assertEqual(sorted(check_layout(self, self.store)), sorted([small_name, large_name]))
 
 
 class Damage(StoreTestCase):
