@@ -91,10 +91,33 @@ static bool is_replaced(const BerthImage *image, const json_t *entry)
            (before && !before->reference && berth_digest_equal(&before->digest, &image->digest));
 }
 
-static bool plan_name(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
-                      GError **error)
+/* Images that get names at once. */
+typedef struct {
+    const BerthImage *const *images;
+    guint n;
+    bool any;  /* whoever has the names */
+    uid_t uid; /* else: for whom */
+} Naming;
+
+/* Whether what has the name of @image may go for it. */
+static bool may_replace(const Naming *naming, const BerthImage *image, const json_t *entry,
+                        GError **error)
 {
-    const BerthImage *image = userdata;
+    g_autoptr(BerthImage) before = NULL;
+
+    if (naming->any || naming->uid == 0)
+        return true;
+    before = berth_image_read(entry);
+    return (before && (berth_image_owned_by(before, naming->uid) ||
+                       berth_digest_equal(&before->digest, &image->digest))) ||
+           berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
+                           "'%s' is the name of somebody else's image; remove that first",
+                           image->reference);
+}
+
+static bool plan_one(const BerthIndexFile *file, const Naming *naming, const BerthImage *image,
+                     GArray *out, GPtrArray *in, GError **error)
+{
     g_autoptr(GPtrArray) before = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
     BerthIndexLine line = { 0 };
 
@@ -105,10 +128,36 @@ static bool plan_name(const BerthIndexFile *file, void *userdata, GArray *out, G
             return false;
         if (!is_replaced(image, entry))
             continue;
+        if (!may_replace(naming, image, entry, error))
+            return false;
         g_ptr_array_add(before, g_steal_pointer(&entry));
         g_array_append_val(out, line);
     }
     g_ptr_array_add(in, succeed(image, before));
+    return true;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    const BerthIndexLine *one = a, *other = b;
+
+    return (one->begin > other->begin) - (one->begin < other->begin);
+}
+
+static bool plan_names(const BerthIndexFile *file, void *userdata, GArray *out, GPtrArray *in,
+                       GError **error)
+{
+    const Naming *naming = userdata;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < naming->n; i++) {
+        const BerthImage *image = naming->images[i];
+        const char *key = image->reference ? image->reference : image->digest.text;
+
+        if (g_hash_table_add(seen, (gpointer)key) && !plan_one(file, naming, image, out, in, error))
+            return false;
+    }
+    g_array_sort(out, compare_lines);
     return true;
 }
 
@@ -139,7 +188,23 @@ bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error
     g_assert(image->reference || image->subject);
     counted.total = berth_store_total(store, image);
     done = use_prepared(store, &counted, error);
-    return done == 0 ? edit(store, plan_name, &counted, error) : done > 0;
+    if (done == 0)
+        return edit(store, plan_names,
+                    &(Naming){ &(const BerthImage *){ &counted }, 1, .any = true }, error);
+    return done > 0;
+}
+
+bool berth_store_name_all(BerthStore *store, const GPtrArray *images, uid_t uid, GError **error)
+{
+    for (guint i = 0; i < images->len; i++) {
+        BerthImage *image = images->pdata[i];
+
+        g_assert(image->reference || image->subject);
+        image->total = berth_store_total(store, image);
+    }
+    return edit(store, plan_names,
+                &(Naming){ (const BerthImage *const *)images->pdata, images->len, .uid = uid },
+                error);
 }
 
 typedef struct {
@@ -227,13 +292,6 @@ static char *without_owner(json_t *entry, const BerthImage *image, uid_t uid)
             g_array_remove_index(image->owners, i--);
     berth_image_set_owners(entry, image->owners);
     return berth_index_file_format(entry);
-}
-
-static int compare_lines(const void *a, const void *b)
-{
-    const BerthIndexLine *one = a, *other = b;
-
-    return (one->begin > other->begin) - (one->begin < other->begin);
 }
 
 static bool is_out(const GArray *out, const BerthIndexLine *line)

@@ -13,7 +13,6 @@
 
 #include <inttypes.h>
 
-#define ANNOTATION_INDEX    "org.berthd.index.digest"
 #define ANNOTATION_PLATFORM "org.berthd.platform"
 #define ANNOTATION_PULLED   "org.berthd.pulled"
 #define ANNOTATION_TOTAL    "org.berthd.total"
@@ -112,8 +111,8 @@ BerthImage *berth_image_read(const json_t *entry)
     else
         image->platform =
             descriptor->platform ? berth_platform_to_string(descriptor->platform) : g_strdup("");
-    if (annotation(entry, ANNOTATION_INDEX) &&
-        berth_digest_parse(annotation(entry, ANNOTATION_INDEX), &index, NULL))
+    if (annotation(entry, BERTH_ANNOTATION_INDEX) &&
+        berth_digest_parse(annotation(entry, BERTH_ANNOTATION_INDEX), &index, NULL))
         image->index_digest = g_strdup(index.text);
     if (annotation(entry, ANNOTATION_SUBJECT) &&
         berth_digest_parse(annotation(entry, ANNOTATION_SUBJECT), &subject, NULL))
@@ -153,7 +152,7 @@ char *berth_image_format(const BerthImage *image, const GArray *owners)
     json_object_set_new(entry, "size", json_integer(image->size));
     set_annotation(annotations, BERTH_ANNOTATION_NAME, image->reference);
     set_annotation(annotations, ANNOTATION_PLATFORM, image->platform);
-    set_annotation(annotations, ANNOTATION_INDEX, image->index_digest);
+    set_annotation(annotations, BERTH_ANNOTATION_INDEX, image->index_digest);
     set_annotation(annotations, ANNOTATION_SUBJECT, image->subject);
     set_annotation(annotations, ANNOTATION_PULLED, pulled);
     if (image->total > 0)

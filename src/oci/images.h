@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BERTH_ANNOTATION_INDEX "org.berthd.index.digest" /* of an entry: see index_digest */
+
 /** BerthImage: an entry of the store's index.json. */
 typedef struct {
     char *reference;      /* (nullable) its name, the full reference; NULL: it has none */
@@ -75,6 +77,18 @@ void berth_store_prepare(BerthStore *store, const char *reference);
  * place before are durable before the name is; once this returns, the name is.
  */
 bool berth_store_name(BerthStore *store, const BerthImage *image, GError **error);
+
+/**
+ * berth_store_name_all:
+ * @images: (element-type BerthImage) as for berth_store_name(); what has the same name, or with no
+ *   name the same digest, as one before it is left out
+ * @uid: for whom
+ * @error: BERTH_ERROR_ACCESS_DENIED: one of the names is that of an image with another digest that
+ *   is not @uid's; or as of berth_store_name()
+ *
+ * Gives all of them their names at once, or none of them.
+ */
+bool berth_store_name_all(BerthStore *store, const GPtrArray *images, uid_t uid, GError **error);
 
 /** berth_store_total: Returns: @image's total, counted in the store when it is not known. */
 uint64_t berth_store_total(BerthStore *store, const BerthImage *image);

@@ -129,6 +129,24 @@ static bool add_parts(Export *export, const BerthImage *image, const BerthImage 
     return true;
 }
 
+/* The index that an image was chosen from goes with it, as far as it is there: what is attached to
+ * that is attached to the image, for those who pulled it so. */
+static bool add_origin(Export *export, BerthImage *image, GError **error)
+{
+    BerthDigest digest;
+
+    if (!image->index_digest)
+        return true;
+    if (!berth_digest_parse(image->index_digest, &digest, error) ||
+        !berth_lease_add(export->lease, &digest, error))
+        return false;
+    if (!berth_parts_add_origin(export->parts, export->store, &digest))
+        g_clear_pointer(&image->index_digest, g_free);
+    else if (!is_own(export, image))
+        g_hash_table_insert(export->granted, image->index_digest, image);
+    return true;
+}
+
 static bool find_image(Export *export, const char *name, GError **error)
 {
     g_autoptr(BerthImage) image = berth_store_find(export->store, name, error);
@@ -148,7 +166,8 @@ static bool find_image(Export *export, const char *name, GError **error)
     }
     found = g_steal_pointer(&image);
     g_ptr_array_add(export->images, found);
-    return add_parts(export, found, is_own(export, found) ? NULL : found, error);
+    return add_parts(export, found, is_own(export, found) ? NULL : found, error) &&
+           add_origin(export, found, error);
 }
 
 /* Referrers */
@@ -199,6 +218,14 @@ static bool find_attached(Export *export, GError **error)
 {
     const GPtrArray *documents = export->parts->documents; /* grows */
 
+    for (guint i = 0; export->arguments->referrers && i < export->images->len; i++) {
+        const BerthImage *image = export->images->pdata[i];
+        BerthDigest origin;
+
+        if (image->index_digest && (!berth_digest_parse(image->index_digest, &origin, error) ||
+                                    !add_attached(export, &origin, error)))
+            return false;
+    }
     for (guint i = 0; export->arguments->referrers && i < documents->len; i++) {
         const BerthDocument *document = documents->pdata[i];
         const BerthDigest subject = document->digest;
@@ -274,6 +301,9 @@ static json_t *index_entry(const BerthImage *image)
         (void)json_object_set_new(annotations, "io.containerd.image.name",
                                   json_string(image->reference));
     }
+    if (image->index_digest)
+        (void)json_object_set_new(annotations, BERTH_ANNOTATION_INDEX,
+                                  json_string(image->index_digest));
     if (json_object_size(annotations) > 0)
         (void)json_object_set(entry, "annotations", annotations);
     json_decref(annotations);

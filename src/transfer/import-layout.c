@@ -69,6 +69,40 @@ static bool add_present(BerthImport *import, const BerthDescriptor *entry, const
     return false;
 }
 
+/* Whether @origin, which was brought, is an index that @image can have been chosen from. */
+static bool is_origin(const BerthImport *import, const BerthDigest *origin, const BerthImage *image)
+{
+    g_autoptr(GBytes) raw =
+        berth_store_read_blob(import->store, origin, BERTH_DOCUMENT_BYTES_MAX, NULL);
+    g_autoptr(BerthDocument) document = raw ? berth_document_parse(raw, NULL, origin, NULL) : NULL;
+
+    for (guint i = 0; document && document->index && i < document->index->manifests->len; i++) {
+        const BerthDescriptor *child = document->index->manifests->pdata[i];
+
+        if (berth_digest_equal(&child->digest, &image->digest) ||
+            berth_media_type_kind(child->type) == BERTH_MEDIA_KIND_INDEX) /* with others in it */
+            return true;
+    }
+    return false;
+}
+
+/* What an archive of our own says of the image of @entry, the last that was found. */
+static void take_origin(BerthImport *import, const BerthDescriptor *entry)
+{
+    const char *text =
+        entry->annotations ? g_hash_table_lookup(entry->annotations, BERTH_ANNOTATION_INDEX) : NULL;
+    BerthImage *image =
+        import->images->len > 0 ? import->images->pdata[import->images->len - 1] : NULL;
+    BerthDigest origin;
+
+    if (!text || !image || image->index_digest || !berth_digest_parse(text, &origin, NULL) ||
+        !berth_digest_equal(&image->digest, &entry->digest) ||
+        !g_hash_table_contains(import->brought, text) || !is_origin(import, &origin, image))
+        return;
+    image->index_digest = g_strdup(text);
+    g_hash_table_add(import->needed, g_strdup(text));
+}
+
 bool berth_import_layout(BerthImport *import, GBytes *bytes, GError **error)
 {
     g_autoptr(GError) failure = NULL;
@@ -89,6 +123,7 @@ bool berth_import_layout(BerthImport *import, GBytes *bytes, GError **error)
             g_propagate_error(error, g_steal_pointer(&failure));
             return false;
         }
+        take_origin(import, entry);
     }
     return true;
 }

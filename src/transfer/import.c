@@ -292,43 +292,20 @@ static bool find_images(BerthImport *import, GError **error)
 
 /* Naming */
 
-/* An archive can hold any name. Whose image has it keeps it. */
-static bool check_owner(const BerthImport *import, const BerthImage *image, GError **error)
-{
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(BerthImage) before = berth_store_find(import->store, image->reference, &failure);
-
-    if (before)
-        return berth_image_owned_by(before, import->uid) ||
-               berth_digest_equal(&before->digest, &image->digest) ||
-               berth_set_error(error, BERTH_ERROR_ACCESS_DENIED,
-                               "'%s' is the name of somebody else's image; remove that first",
-                               image->reference);
-    if (g_error_matches(failure, BERTH_ERROR, BERTH_ERROR_NO_SUCH_IMAGE))
-        return true;
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return false;
-}
-
-static bool name_all(const BerthImport *import, const GPtrArray *images, GError **error)
-{
-    for (guint i = 0; i < images->len; i++)
-        if (!berth_store_name(import->store, images->pdata[i], error))
-            return false;
-    return true;
-}
-
+/* At once. An archive can hold any name: whose image has it keeps it. */
 static bool name_images(const BerthImport *import, sd_bus_message *result, GError **error)
 {
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
     const BerthImage *first;
     int r;
 
     if (import->images->len == 0)
         return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive holds no image");
+    for (guint i = 0; i < import->attached->len; i++)
+        g_ptr_array_add(all, import->attached->pdata[i]);
     for (guint i = 0; i < import->images->len; i++)
-        if (!check_owner(import, import->images->pdata[i], error))
-            return false;
-    if (!name_all(import, import->attached, error) || !name_all(import, import->images, error))
+        g_ptr_array_add(all, import->images->pdata[i]);
+    if (!berth_store_name_all(import->store, all, import->uid, error))
         return false;
     first = import->images->pdata[0];
     r = sd_bus_message_append(result, "{sv}", "Digest", "s", first->digest.text);

@@ -143,6 +143,21 @@ const BerthDocument *berth_parts_add(BerthParts *parts, BerthStore *store,
     return document ? document : add_document(parts, store, digest, media_type, 0, error);
 }
 
+bool berth_parts_add_origin(BerthParts *parts, BerthStore *store, const BerthDigest *digest)
+{
+    g_autoptr(GBytes) raw = berth_store_read_blob(store, digest, BERTH_DOCUMENT_BYTES_MAX, NULL);
+    g_autoptr(BerthDocument) document = raw ? berth_document_parse(raw, NULL, digest, NULL) : NULL;
+    BerthPart *part;
+    bool added;
+
+    if (!document || !document->index)
+        return false;
+    part = find_or_add(parts, digest, (int64_t)g_bytes_get_size(raw), &added);
+    part->is_document = part->present = true;
+    part->nondistributable = false;
+    return true;
+}
+
 bool berth_parts_limit_to_user(const BerthParts *parts, BerthStore *store, GError **error)
 {
     for (guint i = 0; i < parts->parts->len; i++) {

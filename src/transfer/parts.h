@@ -48,6 +48,16 @@ const BerthDocument *berth_parts_add(BerthParts *parts, BerthStore *store,
                                      GError **error);
 
 /**
+ * berth_parts_add_origin:
+ * @digest: of an index that an image was chosen from
+ *
+ * Adds that document alone: what else it names may not be there. It is none of @parts' documents.
+ *
+ * Returns: whether @store has such an index.
+ */
+bool berth_parts_add_origin(BerthParts *parts, BerthStore *store, const BerthDigest *digest);
+
+/**
  * berth_parts_limit_to_user:
  * @store: theirs
  * @error: BERTH_ERROR_STORE_CORRUPT, as if it were missing

@@ -74,6 +74,63 @@ static void test_owners(Fixture *f, gconstpointer unused)
     assert_absent(f, one.text);
 }
 
+static void add_image(GPtrArray *images, const char *reference, const char *subject,
+                      const BerthDigest *digest, uid_t owner)
+{
+    BerthImage *image = g_new0(BerthImage, 1);
+
+    *image = (BerthImage){ .reference = g_strdup(reference),
+                           .subject = g_strdup(subject),
+                           .digest = *digest,
+                           .size = 100,
+                           .media_type = g_strdup(OCI_MANIFEST),
+                           .platform = g_strdup("linux/amd64"),
+                           .owners = g_array_new(FALSE, FALSE, sizeof(uid_t)) };
+    g_array_append_val(image->owners, owner);
+    g_ptr_array_add(images, image);
+}
+
+/* All images get their names, or none does: when one name is that of somebody else's image. */
+static void test_name_all(Fixture *f, gconstpointer unused)
+{
+    BerthDigest config, layer, one = put_manifest(f->store, "a", "", &config, &layer);
+    BerthDigest two = put_manifest(f->store, "b", "", &config, &layer);
+    g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)berth_image_free);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *before = NULL, *after = NULL;
+
+    name_image(f->store, "h.example/c:1", &one, 1000);
+    name_image(f->store, "h.example/b:1", &one, 1001);
+    before = read_file(f, "index.json");
+    add_image(images, NULL, one.text, &two, 1001);
+    add_image(images, "h.example/a:1", NULL, &two, 1001);
+    add_image(images, "h.example/b:1", NULL, &two, 1001);
+    add_image(images, "h.example/c:1", NULL, &two, 1001);
+    g_assert_false(berth_store_name_all(f->store, images, 1001, &error));
+    g_assert_error(error, BERTH_ERROR, BERTH_ERROR_ACCESS_DENIED);
+    g_assert_nonnull(strstr(error->message, "h.example/c:1"));
+    after = read_file(f, "index.json");
+    g_assert_cmpstr(after, ==, before);
+
+    g_assert_true(berth_store_name_all(f->store, images, 0, NULL));
+    assert_own_form(f);
+    assert_list(f, "h.", "h.example/a:1 1001\nh.example/b:1 1001\nh.example/c:1 1001\n");
+    g_clear_pointer(&before, g_free);
+    before = read_file(f, "index.json");
+
+    /* the same again, and twice at once: nothing is there twice; owners come together */
+    add_image(images, NULL, one.text, &two, 1001);
+    add_image(images, "h.example/a:1", NULL, &two, 1002);
+    g_assert_true(berth_store_name_all(f->store, images, 1001, NULL));
+    g_clear_pointer(&after, g_free);
+    after = read_file(f, "index.json");
+    g_assert_cmpstr(after, ==, before);
+    g_ptr_array_set_size(images, 0);
+    add_image(images, "h.example/a:1", NULL, &two, 1002);
+    g_assert_true(berth_store_name_all(f->store, images, 1002, NULL)); /* it is the same image */
+    assert_list(f, "h.example/a", "h.example/a:1 1001 1002\n");
+}
+
 static void test_list(Fixture *f, gconstpointer unused)
 {
     static const char *const names[] = { "h.example/b:1", "h.example/a:1", "h.example/a:10",
@@ -186,6 +243,7 @@ int main(int argc, char **argv)
     ADD("name", test_name);
     ADD("full-entry", test_full_entry);
     ADD("owners", test_owners);
+    ADD("name-all", test_name_all);
     ADD("list", test_list);
     ADD("lines", test_lines);
     ADD("unname", test_unname);
