@@ -32,6 +32,13 @@
 /* Bytes between two looks at the free space; what several writers may go below min_free by. */
 #define ALLOWANCE (UINT64_C(16) << 20)
 
+/*
+ * openat2(2) fails with EXDEV when somebody renames the file to a place outside of the directory in
+ * that moment, as another transfer does with what it has fetched. It is worth another try, but not
+ * for ever: a hostile process could go on renaming.
+ */
+#define RACES_MAX 64
+
 static const BerthJsonLimits layout_limits = {
     .bytes = 4096,
     .depth = 8,
@@ -66,7 +73,12 @@ int berth_store_openat(int directory, const char *path, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
 
-    return (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
+    int fd, tries = RACES_MAX;
+
+    do
+        fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
+    while (fd < 0 && (errno == EXDEV || errno == EAGAIN) && --tries > 0);
+    return fd;
 }
 
 bool berth_store_is_linked(int directory, const char *name, int fd)

@@ -4,6 +4,7 @@
  * they came from and who may use them, and what the directory of a store cannot be made to do.
  */
 
+#include "oci/store-internal.h"
 #include "store-fixture.h"
 
 static BerthStore *try_open(Fixture *f, GError **error)
@@ -104,6 +105,46 @@ static void test_open_at_once(Fixture *f, gconstpointer unused)
             g_thread_join(threads[i]);
         g_assert_true(file_exists(f, "oci-layout"));
     }
+}
+
+typedef struct {
+    int from, to;
+    gint stop; /* atomic */
+} Mover;
+
+static gpointer move_to_and_fro(gpointer data)
+{
+    Mover *mover = data;
+
+    while (!g_atomic_int_get(&mover->stop)) {
+        g_assert_cmpint(renameat(mover->from, "file", mover->to, "file"), ==, 0);
+        g_assert_cmpint(renameat(mover->to, "file", mover->from, "file"), ==, 0);
+    }
+    return NULL;
+}
+
+/* What another transfer is just putting into its place is there or not, and nothing else. */
+static void test_open_while_renamed(Fixture *f, gconstpointer unused)
+{
+    g_autofree char *ingest = path_of(f, "ingest");
+    g_autofree char *blobs = path_of(f, "blobs");
+    Mover mover = { .from = open(ingest, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                    .to = open(blobs, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+    GThread *thread;
+
+    write_file(f, "ingest/file", "");
+    thread = g_thread_new("mover", move_to_and_fro, &mover);
+    for (int i = 0; i < 300000; i++) {
+        int fd = berth_store_openat(mover.from, "file", O_RDONLY);
+
+        g_assert_true(fd >= 0 || errno == ENOENT);
+        if (fd >= 0)
+            close(fd);
+    }
+    g_atomic_int_set(&mover.stop, 1);
+    g_thread_join(thread);
+    close(mover.from);
+    close(mover.to);
 }
 
 /* Links to somewhere inside are not followed either: whoever can make them can move them. */
@@ -366,6 +407,7 @@ int main(int argc, char **argv)
     ADD("open/again", test_open_again);
     ADD("open/half-made", test_open_half_made);
     ADD("open/at-once", test_open_at_once);
+    ADD("open/while-renamed", test_open_while_renamed);
     ADD("open/links", test_open_links);
     ADD("blob/present", test_blob);
     ADD("blob/sha512", test_blob_sha512);
