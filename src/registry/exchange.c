@@ -18,9 +18,11 @@
 
 #define BULK_BUFFER  (256 * 1024L)
 #define SMALL_BUFFER (16 * 1024L)
-#define EXPECT_MSEC  500L /* that a server may take to say whether it wants a large body at all */
-#define PATIENCE     4    /* times the stall timeout */
-#define USER_AGENT   "berth/" BERTH_VERSION
+#define EXPECT_SIZE                                                                                \
+    (16 * 1024 * 1024)   /* from which on a body is worth to be asked for first, and */
+#define EXPECT_MSEC 500L /* that a server may take to say whether it wants it */
+#define PATIENCE    4    /* times the stall timeout */
+#define USER_AGENT  "berth/" BERTH_VERSION
 
 struct BerthExchange {
     BerthPoolEntry entry; /* first */
@@ -95,6 +97,8 @@ static void conclude(BerthExchange *exchange, CURLcode code)
     silence(exchange);
     exchange->result.code = code;
     exchange->result.text = *exchange->text ? exchange->text : curl_easy_strerror(code);
+    if (code == CURLE_SEND_FAIL_REWIND)
+        exchange->result.text = "the connection was closed instead of an answer";
     (void)curl_easy_getinfo(exchange->entry.easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     exchange->result.proxy_status = (unsigned)proxy_status;
     exchange->events.done(exchange, exchange->userdata);
@@ -228,8 +232,10 @@ static int seek_function(void *userdata, curl_off_t offset, int origin)
 
     if (exchange->entry.removed || offset != 0 || origin != SEEK_SET)
         return CURL_SEEKFUNC_CANTSEEK;
+    if (!exchange->source.rewind(exchange->userdata))
+        return CURL_SEEKFUNC_FAIL;
     exchange->sent = 0;
-    return exchange->source.rewind(exchange->userdata) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    return CURL_SEEKFUNC_OK;
 }
 
 static bool is_allowed(BerthExchange *exchange, const BerthAddress *address)
@@ -337,6 +343,9 @@ static void set_headers(BerthExchange *exchange, const BerthExchangeSpec *spec)
 {
     for (const char *const *header = spec->headers; header && *header; header++)
         exchange->headers = curl_slist_append(exchange->headers, *header);
+    /* libcurl would ask whether even the smallest body is wanted, and wait for an answer to that */
+    if (spec->source && spec->source->size < EXPECT_SIZE)
+        exchange->headers = curl_slist_append(exchange->headers, "Expect:");
     (void)curl_easy_setopt(exchange->entry.easy, CURLOPT_HTTPHEADER, exchange->headers);
     (void)curl_easy_setopt(exchange->entry.easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 }

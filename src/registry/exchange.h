@@ -24,6 +24,7 @@ typedef struct {
     /* fills at most @length bytes; -1: failed, and that is remembered where @userdata is;
      * BERTH_SOURCE_WAITS */
     ssize_t (*read)(void *data, size_t length, void *userdata);
+    /* to the beginning; false: it must not be sent again, and the exchange fails */
     bool (*rewind)(void *userdata);
     uint64_t size; /* bytes in all */
 } BerthBodySource;

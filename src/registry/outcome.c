@@ -223,6 +223,8 @@ static bool guess_again(BerthRequest *request, const BerthExchangeResult *result
             return false;
         client->https_was_slow = result->code == CURLE_OPERATION_TIMEDOUT;
         berth_client_guess_scheme(client, BERTH_SCHEME_HTTP);
+        if (!client->https_was_slow)
+            berth_client_wake(client);
         return true;
     }
     berth_client_guess_scheme(client, BERTH_SCHEME_HTTPS);
@@ -275,10 +277,8 @@ void berth_outcome(BerthRequest *request, const BerthExchange *exchange)
 {
     const BerthResponse *response = berth_exchange_response(exchange);
     const BerthExchangeResult *result = berth_exchange_result(exchange);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(BerthUrl) url = berth_request_url(request, &error);
+    g_autoptr(BerthUrl) url = g_steal_pointer(&request->asked);
 
-    g_assert(url); /* it was one when it was used */
     if (request->path && !request->hop && result->peer.length > 0)
         request->client->is_public = !result->proxied && berth_address_is_public(&result->peer);
     if (!probed(request, response, result)) {

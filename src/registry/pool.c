@@ -12,6 +12,9 @@
 
 #include <sys/epoll.h>
 
+#define CONNECTIONS_MAX                                                                            \
+    256L /* that are kept for later requests; MaxConnections= limits them first */
+
 struct BerthPool {
     sd_event *event;
     CURLM *multi;
@@ -163,6 +166,9 @@ static bool set_up(BerthPool *pool, GError **error)
     curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, timer_function);
     curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
     curl_multi_setopt(pool->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    /* by itself libcurl keeps as many as a small multiple of what is under way just then, and
+     * closes others between two requests */
+    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_MAX);
 
     r = sd_event_add_time(pool->event, &pool->timer, CLOCK_MONOTONIC, 0, 1, on_timer, pool);
     if (r >= 0)

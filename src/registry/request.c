@@ -48,6 +48,7 @@ static void request_free(BerthRequest *request)
     g_free(request->via);
     berth_url_free(request->url);
     berth_url_free(request->hop);
+    berth_url_free(request->asked);
     g_clear_error(&request->error);
     if (client->stranger)
         berth_client_free(client);
@@ -244,12 +245,17 @@ static void park(BerthRequest *request)
     g_ptr_array_add(request->client->parked, request);
 }
 
-/* One finds out the scheme, the others wait. */
+/*
+ * One finds out the scheme, the others wait: until it is known, or until HTTPS is out of question,
+ * since what comes then is to be tried by all anyway.
+ */
 static bool take_scheme(BerthRequest *request)
 {
     BerthClient *client = request->client;
 
     if (!request->path || client->scheme != BERTH_SCHEME_UNKNOWN || request->prober)
+        return true;
+    if (client->prober && client->guess == BERTH_SCHEME_HTTP && !client->https_was_slow)
         return true;
     if (client->prober) {
         park(request);
@@ -312,8 +318,11 @@ static int on_step(sd_event_source *source, void *userdata)
             berth_request_go_after(request, wait);
             return 0;
         }
-        if (take_token(request, &authorization, &error))
-            (void)send_to(request, url, authorization, &error);
+        if (take_token(request, &authorization, &error) &&
+            send_to(request, url, authorization, &error)) {
+            berth_url_free(request->asked);
+            request->asked = g_steal_pointer(&url);
+        }
     }
     if (error && error->code == BERTH_ERROR_AUTHENTICATION_REQUIRED &&
         berth_request_was_refused(request))

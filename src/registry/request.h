@@ -66,6 +66,7 @@ struct BerthRequest {
     bool bulk;          /* much comes */
 
     BerthExchange *exchange; /* (nullable) under way */
+    BerthUrl *asked;         /* (nullable) where the last one went, or goes */
     sd_event_source *step;   /* runs it: at once, or */
     sd_event_source *timer;  /* when it has waited */
     bool slot;               /* counts as one of the endpoint's connections */

@@ -177,12 +177,15 @@ static ssize_t read_source(void *data, size_t length, void *userdata)
     return n;
 }
 
+/*
+ * libcurl sends a body again when a connection that it used before breaks without an answer. But
+ * the registry may have taken a part of it: how much is to be asked first.
+ */
 static bool rewind_source(void *userdata)
 {
-    Upload *upload = userdata;
+    const Upload *upload = userdata;
 
-    upload->sent = 0;
-    return true;
+    return upload->sent == 0;
 }
 
 /*

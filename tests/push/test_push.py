@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Push: what arrives at a registry, and what is not sent because it is there."""
 
+import collections
 import json
 import unittest
 
@@ -151,6 +152,59 @@ class Push(PushTestCase):
         self.instance.call(path, 'org.berthd.Berth1.Transfer', 'Cancel', '')
         self.assertEqual(self.end(path)['State'], 'cancelled')
         self.assertEqual(self.registry.client().tags('team/app'), [])
+
+
+class Requests(PushTestCase):
+    """How many of them it takes, which is what a push takes where the registry is far away."""
+
+    def setUp(self):
+        super().setUp()
+        self.image = self.load(Image([Layer(65536, number) for number in range(30)]))
+
+    def count(self, path='/v2/'):
+        """Returns: {method: how many requests of it the registry got}, and forgets them."""
+        records = self.proxy.requests(path=path)
+        for record in records:
+            self.assertNotIn('Expect', record.headers, 'libcurl waits for an answer to that')
+        self.assertLessEqual(len({record.connection for record in records}), 6)
+        self.proxy.forget()
+        return dict(collections.Counter(record.method for record in records))
+
+    def test_nothing_is_there(self):
+        """Of each blob whether it is there, where to, and its bytes; and the manifest."""
+        self.push(self.image, self.to())
+        self.assertEqual(self.count(), {'HEAD': 31, 'POST': 31, 'PUT': 32})
+
+    def test_all_is_there(self):
+        self.push(self.image, self.to())
+        self.proxy.forget()
+        self.push(self.image, self.to(tag='2'))
+        self.assertEqual(self.count(), {'HEAD': 31, 'PUT': 1})
+
+    def test_all_is_mounted(self):
+        self.push(self.image, self.to())
+        self.proxy.forget()
+        self.push(self.image, self.to('other/app'))
+        self.assertEqual(self.count(), {'POST': 31, 'PUT': 1})
+
+    def test_copy(self):
+        """From one repository to another; a manifest is read by its name and written by it."""
+        self.image.push(self.registry, 'base/app', '1')
+        self.copy(self.to('base/app'), self.to())
+        self.assertEqual(self.count('/team/app/'), {'HEAD': 31, 'POST': 31, 'PUT': 1})
+        self.copy(self.names[self.image.digest], self.to('third/app'))
+        self.assertEqual(self.count(), {'HEAD': 31, 'POST': 31, 'PUT': 32})
+
+    def test_at_once(self):
+        """Nobody waits for an answer to another's question when HTTPS is out of question."""
+        holds = [self.proxy.fault(faults.Hold(), path=layer.digest, method='HEAD')
+                 for layer in self.image.layers[:5]]
+        path = self.begin('Push', self.names[self.image.digest], self.to())
+        for hold in holds:
+            hold.wait()
+        for hold in holds:
+            hold.remove()
+        self.done(self.end(path), self.image)
 
 
 class Platforms(PushTestCase):
