@@ -293,11 +293,9 @@ static bool find_images(BerthImport *import, GError **error)
 /* Naming */
 
 /* At once. An archive can hold any name: whose image has it keeps it. */
-static bool name_images(const BerthImport *import, sd_bus_message *result, GError **error)
+static bool name_images(const BerthImport *import, GError **error)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new();
-    const BerthImage *first;
-    int r;
 
     if (import->images->len == 0)
         return berth_set_error(error, BERTH_ERROR_ARCHIVE_INVALID, "the archive holds no image");
@@ -305,12 +303,7 @@ static bool name_images(const BerthImport *import, sd_bus_message *result, GErro
         g_ptr_array_add(all, import->attached->pdata[i]);
     for (guint i = 0; i < import->images->len; i++)
         g_ptr_array_add(all, import->images->pdata[i]);
-    if (!berth_store_name_all(import->store, all, import->uid, error))
-        return false;
-    first = import->images->pdata[0];
-    r = sd_bus_message_append(result, "{sv}", "Digest", "s", first->digest.text);
-    return r >= 0 ||
-           berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot write the result");
+    return berth_store_name_all(import->store, all, import->uid, error);
 }
 
 /* Whether the archive brought what no image needs. */
@@ -342,16 +335,16 @@ static void import_clear(BerthImport *import)
 
 #define AUTO_IMPORT __attribute__((cleanup(import_clear))) BerthImport
 
-static bool import_into(BerthStore *store, BerthJob *job, GError **error)
+bool berth_import_archive(BerthStore *store, int archive, const char *reference, uint32_t uid,
+                          BerthProgress *progress, BerthDigest *digest, GError **error)
 {
-    const Arguments *arguments = job->arguments;
     g_autoptr(BerthLease) lease = berth_store_lease(store, error);
     g_autoptr(BerthStages) stages = lease ? berth_stages_new(store, lease, error) : NULL;
     AUTO_IMPORT import = {
         .store = store,
         .stages = stages,
-        .uid = arguments->store.uid,
-        .reference = arguments->reference,
+        .uid = uid,
+        .reference = reference,
         .files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .links = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .brought = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
@@ -366,8 +359,10 @@ static bool import_into(BerthStore *store, BerthJob *job, GError **error)
 
     if (!stages)
         return false;
-    ok = read_archive(&import, arguments->archive, job->progress, error) &&
-         find_images(&import, error) && name_images(&import, job->result, error);
+    ok = read_archive(&import, archive, progress, error) && find_images(&import, error) &&
+         name_images(&import, error);
+    if (ok)
+        *digest = ((const BerthImage *)import.images->pdata[0])->digest;
     if (!ok || has_waste(&import))
         berth_stages_discard(stages, g_steal_pointer(&lease));
     return ok;
@@ -377,8 +372,15 @@ static bool work(BerthJob *job, GError **error)
 {
     Arguments *arguments = job->arguments;
     g_autoptr(BerthStore) store = berth_store_job_open(&arguments->store, error);
+    BerthDigest digest;
+    int r;
 
-    return store && import_into(store, job, error);
+    if (!store || !berth_import_archive(store, arguments->archive, arguments->reference,
+                                        arguments->store.uid, job->progress, &digest, error))
+        return false;
+    r = sd_bus_message_append(job->result, "{sv}", "Digest", "s", digest.text);
+    return r >= 0 ||
+           berth_set_error_errno(error, BERTH_ERROR_FAILED, -r, "cannot write the result");
 }
 
 static bool prepare(GError **error)

@@ -4,11 +4,27 @@
 #include "oci/images.h"
 #include "oci/stage.h"
 #include "oci/store.h"
+#include "transfer/progress.h"
 
 #include <glib.h>
 #include <stdbool.h>
 
 #define BERTH_IMPORT_IMAGES_MAX 4096 /* names that one archive gives */
+
+/**
+ * berth_import_archive:
+ * @archive: where to read; not owned
+ * @reference: (nullable): name for what has none
+ * @uid: who brings it
+ * @progress: is told
+ * @digest: (out): of the first image
+ * @error: BERTH_ERROR_ARCHIVE_INVALID, BERTH_ERROR_DIGEST_MISMATCH, BERTH_ERROR_INVALID_REFERENCE,
+ *   BERTH_ERROR_ACCESS_DENIED, BERTH_ERROR_STORE_FULL, BERTH_ERROR_FAILED and others
+ *
+ * Brings all images of an archive into @store, or nothing. For a thread that may be blocked.
+ */
+bool berth_import_archive(BerthStore *store, int archive, const char *reference, uint32_t uid,
+                          BerthProgress *progress, BerthDigest *digest, GError **error);
 
 /** BerthImportFile: a file of the archive that is in the store now. */
 typedef struct {

@@ -224,6 +224,16 @@ class RoundTrips(ArchiveTestCase):
                         EMPTY)
 
 
+class Seeds(ArchiveTestCase):
+    def test_they_are_good(self):
+        """What the fuzz target of imports begins with, it brings into the store."""
+        paths = glob.glob(os.path.join(os.path.dirname(__file__), '../fuzz/corpus/archive/*'))
+        self.assertTrue(paths)
+        for path in paths:
+            with open(path, 'rb') as file, self.subTest(path):
+                self.bring(file.read(), Reference='h.example/fuzz')
+
+
 class Owners(ArchiveTestCase):
     def setUp(self):
         super().setUp()
