@@ -52,6 +52,7 @@ struct BerthFlow {
     bool finishing; /* no byte follows */
     bool complete;  /* no thread will touch it any more */
     bool abandoned; /* nobody waits for it any more */
+    bool in_place;  /* the file has its name */
     GError *error;  /* the first */
     BerthNotice room, done;
 
@@ -257,11 +258,24 @@ static void drain(BerthFlow *flow, LaneKind kind)
     }
 }
 
+/* A beginning that nobody will go on with; what was there before may be of use to who left it. */
+static void drop_beginning(BerthFlow *flow)
+{
+    g_autofree char *name = berth_flow_name(&flow->spec.digest);
+    int directory = flow->spec.store->ingest;
+
+    if (berth_store_is_linked(directory, name, flow->spec.fd) && unlinkat(directory, name, 0) < 0)
+        berth_debug("cannot remove the beginning of blob %s: %m", flow->spec.digest.text);
+}
+
 /* What was reserved and not written is given back, and the lock ends. */
 static void close_file(BerthFlow *flow)
 {
     struct stat st;
 
+    if (flow->spec.fd >= 0 && flow->spec.store->placed && flow->spec.before == 0 &&
+        !flow->spec.unknown && !flow->in_place)
+        drop_beginning(flow);
     if (flow->spec.fd >= 0 && flow->reserved > 0 && fstat(flow->spec.fd, &st) == 0 &&
         st.st_nlink > 0 && ftruncate(flow->spec.fd, st.st_size) < 0)
         berth_debug("cannot free what was reserved for blob %s: %m", flow->spec.digest.text);
@@ -275,7 +289,8 @@ static void end(BerthFlow *flow)
 
     if (flow->finishing && !flow->error) {
         berth_threads_unlock(flow->pool);
-        if (verify(flow, &error) && flow->spec.fd >= 0 && place(flow, &error))
+        flow->in_place = verify(flow, &error) && flow->spec.fd >= 0 && place(flow, &error);
+        if (flow->in_place)
             flow->reserved = 0; /* all of it was written */
         berth_threads_lock(flow->pool);
         keep_error(flow, g_steal_pointer(&error));

@@ -188,6 +188,6 @@ void berth_store_discard(BerthStore *store, const GArray *digests);
 
 /**
  * berth_store_keep_nothing: what is put in place from now on is discarded when @store is freed,
- * which must be after its leases.
+ * which must be after its leases, and no beginning of a blob is kept for a later try.
  */
 void berth_store_keep_nothing(BerthStore *store);

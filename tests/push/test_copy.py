@@ -128,6 +128,23 @@ class Copy(CopyTestCase):
         self.assertFalse(self.registry.has_blob(image.digest))
         self.assertStoreEmpty()
 
+    def test_what_is_under_way_at_the_end(self):
+        """Of another layer a part has come: nobody will go on with it."""
+        image = Image([Layer(300000, 1), Layer(2000, 2)])
+        source = self.fill(image)
+        stall = self.source.fault(faults.Stall(200000), path=image.layers[0].digest)
+        hold = self.source.fault(faults.Hold(), path=image.layers[1].digest)
+        self.source.fault(faults.Corrupt(5), path=image.layers[1].digest, times=None)
+        path = self.begin('Copy', source, self.to())
+        stall.wait()
+        hold.wait()
+        self.eventually(lambda: any(name.startswith('sha256-') for name in os.listdir(
+            os.path.join(self.instance.state, 'store', 'ingest'))))
+        hold.release()
+        self.failure(path, 'DigestMismatch')
+        stall.release()
+        self.assertStoreEmpty()
+
     def test_broken_connections(self):
         """On both sides: it goes on, or begins that blob again."""
         image = Image([Layer(2000000, 1), Layer(1000, 2)])
