@@ -15,8 +15,11 @@
 #include "base/error.h"
 #include "oci/ingest.h"
 #include "registry/push.h"
+#include "transfer/network.h"
 
 #include <string.h>
+
+#define LARGE (4 * 1024 * 1024) /* bytes of a blob that is worth some milliseconds */
 
 /* A place to try: a source of the reader, or a URL of the descriptor. */
 typedef struct {
@@ -394,6 +397,8 @@ static int on_begin(sd_event_source *event_source, void *userdata)
     /* another tool's after a power cut: it is replaced */
     if (present && size != fetch->size)
         present = 0;
+    if (!present && fetch->size >= LARGE)
+        berth_network_give_back();
     if (fetch->data && !berth_store_put_blob(store, &fetch->digest, fetch->data, &error))
         finish(fetch, BERTH_SOURCE_UNKNOWN, error);
     else if (fetch->data)

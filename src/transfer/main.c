@@ -93,7 +93,9 @@ int main(int argc, char **argv)
         berth_err("berth-transfer is started by berthd, see berthd(8)");
         return 2;
     }
-    (void)mallopt(M_ARENA_MAX, 2); /* memory counts more than the last bit of speed */
+    /* memory counts more than the last bit of speed: blocks and buffers are not to be scattered */
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     r = serve();
     if (r < 0)
         berth_err("berth-transfer: %s", g_strerror(-r));

@@ -10,3 +10,9 @@
  * @error: BERTH_ERROR_FAILED
  */
 bool berth_network_prepare(GError **error);
+
+/**
+ * berth_network_give_back: gives memory back that only the start of the process needed, once. What
+ * is needed again comes back by itself, which takes a millisecond or so in all.
+ */
+void berth_network_give_back(void);
