@@ -92,12 +92,12 @@ static bool ask(const char *prompt, bool secret, char line[LINE_MAX_BYTES + 1], 
 {
     bool terminal = isatty(STDIN_FILENO), ok;
 
+    if (terminal && secret)
+        echo_off(); /* it throws away what was typed before, so what answers the prompt comes after */
     if (terminal) {
         fprintf(stderr, "%s: ", prompt);
         fflush(stderr);
     }
-    if (terminal && secret)
-        echo_off();
     ok = read_line(line, secret ? _("password") : _("user name"), error);
     if (terminal && secret)
         echo_on();

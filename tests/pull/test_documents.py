@@ -355,9 +355,11 @@ class Peers(PullTestCase):
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   preexec_fn=syscalls.die_with_parent).stdout
         self.assertIn(reference, run('umoci', 'ls', '--layout', self.store))
-        base = ('podman', '--root', self.instance.path('podman'), '--runroot',
-                self.instance.path('podman-run'), '--storage-driver', 'vfs')
-        name = run(*base, 'pull', '--quiet', f'oci:{self.store}:{reference}').strip()
+        # it makes a name of the layout's path: one that is random can be none
+        parent, store = os.path.split(self.store)
+        base = ('env', '-C', parent, 'podman', '--root', self.instance.path('podman'),
+                '--runroot', self.instance.path('podman-run'), '--storage-driver', 'vfs')
+        name = run(*base, 'pull', '--quiet', f'oci:{store}:{reference}').strip()
         where = run(*base, 'image', 'mount', name).strip()
         try:
             with open(os.path.join(where, 'etc/hello'), encoding='ascii') as file:

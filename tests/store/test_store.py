@@ -108,12 +108,16 @@ class Peers(StoreTestCase):
         self.assertEqual(len(json.loads(done.stdout)['history']), 2)
 
     def test_podman(self):
+        # it makes a name of the layout's path: one that is random can be none
+        parent, name = os.path.split(self.directory)
+
         def podman(*arguments):
             return subprocess.run(
                 ['podman', '--root', self.path('root'), '--runroot', self.path('run'),
                  '--storage-driver', 'vfs', *arguments], check=True, stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, preexec_fn=syscalls.die_with_parent).stdout
-        image = podman('pull', '--quiet', f'oci:{self.directory}:{self.names[0]}').strip()
+                capture_output=True, text=True, cwd=parent,
+                preexec_fn=syscalls.die_with_parent).stdout
+        image = podman('pull', '--quiet', f'oci:{name}:{self.names[0]}').strip()
         found = json.loads(podman('image', 'inspect', image))
         self.assertEqual(len(found[0]['RootFS']['Layers']), 2)
 
