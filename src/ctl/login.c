@@ -93,7 +93,7 @@ static bool ask(const char *prompt, bool secret, char line[LINE_MAX_BYTES + 1], 
     bool terminal = isatty(STDIN_FILENO), ok;
 
     if (terminal && secret)
-        echo_off(); /* it throws away what was typed before, so what answers the prompt comes after */
+        echo_off(); /* before the prompt: what is typed earlier is thrown away */
     if (terminal) {
         fprintf(stderr, "%s: ", prompt);
         fflush(stderr);

@@ -360,9 +360,10 @@ class Authentication(WritingTestCase):
         self.upload(*alice, repository='team/base')
         self.tokens.grants.clear()
         self.assertDone(self.upload(*alice, '--from', 'team/base'), 'mounted')
-        self.assertEqual({scope.rpartition(':')[0]: set(scope.rpartition(':')[2].split(','))
-                          for scope in self.tokens.grants[0].scopes},
-                         {'repository:team/app': {'pull', 'push'}, 'repository:team/base': {'pull'}})
+        scopes = [scope.rpartition(':') for scope in self.tokens.grants[0].scopes]
+        self.assertEqual({name: set(actions.split(',')) for name, _, actions in scopes},
+                         {'repository:team/app': {'pull', 'push'},
+                          'repository:team/base': {'pull'}})
 
     def test_nothing_from_a_foreign_repository(self):
         alice = self.start(access={'alice': {'team/*': ['pull', 'push']}})
